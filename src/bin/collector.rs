@@ -1,0 +1,3 @@
+//! The collector: serves the demo and takes the records.
+
+fn main() {}

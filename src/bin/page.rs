@@ -1,0 +1,3 @@
+//! The page binary: what `www/element.js` may call.
+
+fn main() {}

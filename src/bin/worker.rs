@@ -1,0 +1,3 @@
+//! The worker binary: a Web Worker that predicts.
+
+fn main() {}

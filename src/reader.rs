@@ -1,0 +1,375 @@
+//! Loose JSON read strictly: every problem is kept with its path, what was found and what was expected.
+//!
+//! Used for everything that a person writes by hand (manifest, configuration, items). Derived
+//! deserialisers stop at the first problem and name no path; a person who writes a file by hand wants
+//! all of them at once, each with the mend.
+//!
+//! ```
+//! use hitl_labeler::reader::{Node, read};
+//!
+//! let json = serde_json::json!({"width": "28", "hieght": 28});
+//! let problems = read(&json, |node: Node| {
+//!     let fields = node.object(&["width", "height"])?;
+//!     let width = fields.required("width").and_then(|n| n.integer(1..=4096));
+//!     let height = fields.required("height").and_then(|n| n.integer(1..=4096));
+//!     Some((width?, height?))
+//! })
+//! .unwrap_err();
+//! assert_eq!(
+//!     problems.to_string(),
+//!     "`hieght`: found an unknown key, expected one of width, height (did you mean `height`?)\n\
+//!      `width`: found \"28\", expected a whole number from 1 to 4096\n\
+//!      `height`: found nothing, expected a value"
+//! );
+//! ```
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+/// One thing that is wrong in a document, in words for the person who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `input.mean[2]`; empty for the document itself.
+    pub path: String,
+    /// What stands there, shortened.
+    pub found: String,
+    /// What would be right, with how to mend it.
+    pub expected: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "(the whole document)" } else { &self.path };
+        write!(f, "`{path}`: found {}, expected {}", self.found, self.expected)
+    }
+}
+
+/// Everything that is wrong in a document, in the order in which it was read; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads `document` with `reader`; fails if that reported any problem.
+///
+/// # Errors
+/// All [`Problems`] that `reader` met. A reader that answers `None` must have reported why.
+pub fn read<T>(document: &Value, reader: impl FnOnce(Node<'_>) -> Option<T>) -> Result<T, Problems> {
+    let sink = RefCell::new(Vec::new());
+    let read = reader(Node { value: document, path: String::new(), sink: &sink });
+    let problems = sink.into_inner();
+    match read {
+        Some(value) if problems.is_empty() => Ok(value),
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// Parses `text` as JSON, then reads it.
+///
+/// # Errors
+/// Not JSON (one problem with line and column), or what [`read`] reports.
+pub fn read_text<T>(text: &str, reader: impl FnOnce(Node<'_>) -> Option<T>) -> Result<T, Problems> {
+    match serde_json::from_str::<Value>(text) {
+        Ok(document) => read(&document, reader),
+        Err(why) => Err(Problems(vec![Problem {
+            path: String::new(),
+            found: format!("text that is not JSON ({why})"),
+            expected: expected_json(text),
+        }])),
+    }
+}
+
+fn expected_json(text: &str) -> String {
+    // The most frequent cause by far: a static server's "not found" page with status 200.
+    if text.trim_start().starts_with('<') {
+        "JSON; this looks like an HTML page: check the address".into()
+    } else {
+        "JSON".into()
+    }
+}
+
+/// One value in a document, with its path.
+#[derive(Clone)]
+pub struct Node<'a> {
+    value: &'a Value,
+    path: String,
+    sink: &'a RefCell<Vec<Problem>>,
+}
+
+/// The fields of an object.
+pub struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    path: String,
+    sink: &'a RefCell<Vec<Problem>>,
+}
+
+impl<'a> Node<'a> {
+    /// The value as it stands.
+    #[must_use]
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// Where in the document this value stands.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Reports that this value is not what was `expected`; always `None`, for use with `?`.
+    pub fn wrong<T>(&self, expected: impl Into<String>) -> Option<T> {
+        self.report(shortened(self.value), expected)
+    }
+
+    /// Reports a problem whose finding is better said in words than by the value itself.
+    pub fn report<T>(&self, found: impl Into<String>, expected: impl Into<String>) -> Option<T> {
+        self.sink.borrow_mut().push(Problem {
+            path: self.path.clone(),
+            found: found.into(),
+            expected: expected.into(),
+        });
+        None
+    }
+
+    /// An object that has no keys but `known`; each other key is reported, with the nearest known one.
+    #[must_use]
+    pub fn object(&self, known: &[&str]) -> Option<Fields<'a>> {
+        let fields = self.open_object()?;
+        for key in fields.map.keys().filter(|key| !known.contains(&key.as_str())) {
+            let nearest = nearest(key, known).map(|k| format!(" (did you mean `{k}`?)")).unwrap_or_default();
+            self.sink.borrow_mut().push(Problem {
+                path: joined(&self.path, key),
+                found: "an unknown key".into(),
+                expected: format!("one of {}{nearest}", known.join(", ")),
+            });
+        }
+        Some(fields)
+    }
+
+    /// An object with any keys.
+    #[must_use]
+    pub fn open_object(&self) -> Option<Fields<'a>> {
+        match self.value {
+            Value::Object(map) => Some(Fields { map, path: self.path.clone(), sink: self.sink }),
+            _ => self.wrong("an object"),
+        }
+    }
+
+    /// A list, each element with its own path.
+    #[must_use]
+    pub fn list(&self) -> Option<Vec<Node<'a>>> {
+        match self.value {
+            Value::Array(values) => Some(
+                values
+                    .iter()
+                    .enumerate()
+                    .map(|(i, value)| Node { value, path: format!("{}[{i}]", self.path), sink: self.sink })
+                    .collect(),
+            ),
+            _ => self.wrong("a list"),
+        }
+    }
+
+    /// A text, empty or not.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        match self.value {
+            Value::String(text) => Some(text),
+            _ => self.wrong("a text"),
+        }
+    }
+
+    /// A text with at least one visible character.
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        match self.value {
+            Value::String(text) if !text.trim().is_empty() => Some(text),
+            _ => self.wrong("a text that is not empty"),
+        }
+    }
+
+    /// `true` or `false`.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        self.value.as_bool().or_else(|| self.wrong("true or false"))
+    }
+
+    /// A whole number within `range`.
+    #[must_use]
+    pub fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
+        // JavaScript knows no integers: what comes over a property may be 28.0.
+        let whole = self.value.as_i64().or_else(|| {
+            let number = self.value.as_f64()?;
+            #[allow(clippy::cast_possible_truncation)]
+            (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
+        });
+        whole
+            .filter(|n| range.contains(n))
+            .or_else(|| self.wrong(format!("a whole number from {} to {}", range.start(), range.end())))
+    }
+
+    /// A finite number within `range`.
+    #[must_use]
+    pub fn number(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        self.value.as_f64().filter(|n| range.contains(n)).or_else(|| {
+            self.wrong(match (*range.start() > f64::MIN, *range.end() < f64::MAX) {
+                (true, true) => format!("a number from {} to {}", range.start(), range.end()),
+                (true, false) => format!("a number of at least {}", range.start()),
+                (false, true) => format!("a number of at most {}", range.end()),
+                (false, false) => "a number".into(),
+            })
+        })
+    }
+
+    /// One of a few words, each standing for a value.
+    #[must_use]
+    pub fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let word = self.value.as_str().unwrap_or_default();
+        choices.iter().find(|(name, _)| *name == word).map(|(_, value)| value.clone()).or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            self.wrong(names.join(" or "))
+        })
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The field `key` if it is there; `null` counts as absent.
+    #[must_use]
+    pub fn optional(&self, key: &str) -> Option<Node<'a>> {
+        let value = self.map.get(key).filter(|value| !value.is_null())?;
+        Some(Node { value, path: joined(&self.path, key), sink: self.sink })
+    }
+
+    /// The field `key`; its absence is reported.
+    #[must_use]
+    pub fn required(&self, key: &str) -> Option<Node<'a>> {
+        self.optional(key).or_else(|| {
+            self.sink.borrow_mut().push(Problem {
+                path: joined(&self.path, key),
+                found: "nothing".into(),
+                expected: "a value".into(),
+            });
+            None
+        })
+    }
+
+    /// All fields in the document's order.
+    pub fn each(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + '_ {
+        self.map.iter().map(|(key, value)| {
+            (key.as_str(), Node { value, path: joined(&self.path, key), sink: self.sink })
+        })
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-@".contains(c));
+    match (path.is_empty(), plain) {
+        (_, false) => format!("{path}[{}]", Value::from(key)),
+        (true, true) => key.to_owned(),
+        (false, true) => format!("{path}.{key}"),
+    }
+}
+
+fn shortened(value: &Value) -> String {
+    match value {
+        Value::Array(values) => format!("a list of {}", values.len()),
+        Value::Object(_) => "an object".into(),
+        Value::Null => "null".into(),
+        scalar => {
+            let text = scalar.to_string();
+            match text.char_indices().nth(60) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
+        }
+    }
+}
+
+/// The known word nearest to `word`, if it is near enough to be meant: at most a third of it changed.
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|candidate| (edit_distance(word, candidate), *candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Damerau–Levenshtein distance (optimal string alignment), in characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(rows[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn problem_of(value: Value, reader: impl FnOnce(Node<'_>) -> Option<()>) -> String {
+        read(&value, reader).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_path_inside_lists() {
+        let said = problem_of(json!({"mean": [0.5, "x"]}), |node| {
+            for each in node.object(&["mean"])?.required("mean")?.list()? {
+                let _ = each.number(f64::MIN..=f64::MAX);
+            }
+            Some(())
+        });
+        assert_eq!(said, "`mean[1]`: found \"x\", expected a number");
+    }
+
+    #[test]
+    fn an_html_page_in_place_of_json_is_recognised() {
+        let why = read_text("<!doctype html><title>404</title>", |_| Some(())).unwrap_err();
+        assert!(why.to_string().contains("looks like an HTML page"), "{why}");
+    }
+
+    #[test]
+    fn whole_floats_from_javascript_are_whole_numbers() {
+        assert_eq!(read(&json!(28.0), |n| n.integer(1..=99)).unwrap(), 28);
+        assert!(read(&json!(28.5), |n| n.integer(1..=99)).is_err());
+    }
+
+    #[test]
+    fn a_far_off_key_gets_no_suggestion() {
+        let said = problem_of(json!({"zzz": 1}), |n| n.object(&["width"]).map(|_| ()));
+        assert_eq!(said, "`zzz`: found an unknown key, expected one of width");
+    }
+
+    #[test]
+    fn a_long_value_is_shortened_at_a_character_border() {
+        let said = problem_of(json!("é".repeat(100)), |n| n.boolean().map(|_| ()));
+        assert!(said.len() < 250 && said.contains('…'));
+    }
+}
