@@ -1,1 +1,20 @@
-//! domain
+//! The product's rules, sans-IO: no clock, no randomness, no network, no DOM, no format.
+//!
+//! The heart is [`session::Session`]: a [`session::Notice`] goes in with the time, [`session::Command`]s
+//! come out. The other files are the stages of one item's way, in this order: an [`item`] arrives, is
+//! handed to a worker by the [`dispatch`]er, its scores become a [`prediction`], the [`policy`] decides,
+//! the [`queue`] orders the questions, the person's answer becomes a [`correction`], the [`outbox`]
+//! delivers it; [`progress`] counts all of it.
+
+pub mod correction;
+pub mod dispatch;
+pub mod ident;
+pub mod item;
+pub mod label;
+pub mod outbox;
+pub mod policy;
+pub mod prediction;
+pub mod progress;
+pub mod queue;
+pub mod session;
+pub mod value;

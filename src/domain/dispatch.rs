@@ -1,0 +1,415 @@
+//! Hands items to workers: bounded work in flight, deadlines, one retry.
+//!
+//! A worker is a fault domain: it may panic, run out of memory or never answer. Then it is replaced, the
+//! items of the batch that it held are tried once more one by one, and an item that fails again is given
+//! back as one that could not be predicted.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::ident::Timestamp;
+use super::item::ItemKey;
+
+/// Which worker; a replacement has a new number, so that a late message of the dead one is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u32);
+
+/// One message to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u32);
+
+/// How work is handed out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DispatchRules {
+    /// How many workers.
+    pub workers: usize,
+    /// Time a worker may take for one item, milliseconds; a batch has this for each of its items.
+    pub item_deadline_ms: i64,
+    /// Time a new worker may take until it is ready, milliseconds: compile, load and probe the model.
+    pub start_deadline_ms: i64,
+    /// What a batch should take, milliseconds: long enough that messages cost little, short enough that
+    /// results keep coming and a lost worker loses little.
+    pub batch_ms: f64,
+    /// Most items in one message.
+    pub batch_most: usize,
+}
+
+impl Default for DispatchRules {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            item_deadline_ms: 10_000,
+            start_deadline_ms: 60_000,
+            batch_ms: 30.0,
+            batch_most: 64,
+        }
+    }
+}
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Start this worker and load the model into it.
+    Start(WorkerId),
+    /// Send these items.
+    Predict {
+        /// To whom.
+        worker: WorkerId,
+        /// To recognise the reply.
+        ticket: Ticket,
+        /// What.
+        items: Vec<ItemKey>,
+    },
+    /// Terminate this worker; it will not be heard again.
+    Stop(WorkerId),
+}
+
+/// Messages that may wait at one worker: one that it works on, one that it finds when it is done.
+const IN_FLIGHT: usize = 2;
+/// Workers that die one after the other before any was ready: then it is not bad luck.
+const MOST_FAILED_STARTS: u32 = 3;
+
+#[derive(Clone, Debug)]
+struct Worker {
+    ready: bool,
+    deadline: Timestamp,
+    flights: VecDeque<Flight>,
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    ticket: Ticket,
+    items: Vec<ItemKey>,
+    sent: Timestamp,
+}
+
+/// The work that is to be done, that is being done, and by whom.
+#[derive(Clone, Debug)]
+pub struct Dispatcher {
+    rules: DispatchRules,
+    running: bool,
+    waiting: VecDeque<ItemKey>,
+    /// Items that a worker died over, to be tried alone; `true` for those that had their second try.
+    suspects: BTreeMap<ItemKey, bool>,
+    retry: VecDeque<ItemKey>,
+    workers: BTreeMap<WorkerId, Worker>,
+    next_worker: u32,
+    next_ticket: u32,
+    failed_starts: u32,
+    /// Moving average of what an item takes in a worker, milliseconds.
+    item_ms: f64,
+}
+
+impl Dispatcher {
+    /// A dispatcher that starts no worker before [`Dispatcher::run`].
+    #[must_use]
+    pub fn new(rules: DispatchRules) -> Self {
+        Self {
+            rules,
+            running: false,
+            waiting: VecDeque::new(),
+            suspects: BTreeMap::new(),
+            retry: VecDeque::new(),
+            workers: BTreeMap::new(),
+            next_worker: 0,
+            next_ticket: 0,
+            failed_starts: 0,
+            item_ms: 10.0,
+        }
+    }
+
+    /// How many items have no result yet.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        let in_flight: usize = self.workers.values().flat_map(|w| &w.flights).map(|f| f.items.len()).sum();
+        self.waiting.len() + self.retry.len() + in_flight
+    }
+
+    /// Whether the workers could not be brought up; nothing more is handed out then.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        self.failed_starts >= MOST_FAILED_STARTS
+    }
+
+    /// When [`Dispatcher::orders`] should be asked again at the latest.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.workers.values().filter(|w| !w.ready || !w.flights.is_empty()).map(|w| w.deadline).min()
+    }
+
+    /// Hands out work from now on (`true`) or only waits for what is out (`false`).
+    pub fn run(&mut self, running: bool) {
+        self.running = running;
+    }
+
+    /// Adds an item to the work.
+    pub fn add(&mut self, item: ItemKey) {
+        self.waiting.push_back(item);
+    }
+
+    /// Takes out everything that is not in a worker's hands, for a page that goes on without a model.
+    pub fn take_waiting(&mut self) -> Vec<ItemKey> {
+        self.retry.drain(..).chain(self.waiting.drain(..)).collect()
+    }
+
+    /// The worker has loaded the model.
+    pub fn ready(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.ready = true;
+            self.failed_starts = 0;
+        }
+    }
+
+    /// The worker has answered; `false` if it is a late answer that nobody waits for any more.
+    pub fn done(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) -> bool {
+        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+        let Some(at) = worker.flights.iter().position(|flight| flight.ticket == ticket) else { return false };
+        let Some(flight) = worker.flights.remove(at) else { return false };
+        for item in &flight.items {
+            self.suspects.remove(item);
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let each = now.since(flight.sent) as f64 / flight.items.len().max(1) as f64;
+        self.item_ms = 0.8 * self.item_ms + 0.2 * each.max(0.01);
+        if let Some(next) = worker.flights.front_mut() {
+            // Its time starts when the worker gets to it, not when it was sent.
+            next.sent = now;
+            worker.deadline = deadline(&self.rules, next.items.len(), now);
+        }
+        true
+    }
+
+    /// The worker died; the items that failed for the second time come back.
+    pub fn lost(&mut self, worker: WorkerId) -> Vec<ItemKey> {
+        let Some(worker) = self.workers.remove(&worker) else { return Vec::new() };
+        if !worker.ready {
+            self.failed_starts += 1;
+        }
+        let mut failed = Vec::new();
+        for (i, flight) in worker.flights.into_iter().enumerate() {
+            // Only the first was being worked on; what lay behind it is innocent.
+            if i > 0 {
+                flight.items.into_iter().rev().for_each(|item| self.waiting.push_front(item));
+                continue;
+            }
+            let alone = flight.items.len() == 1;
+            for item in flight.items {
+                // In a batch one item is guilty and the others are not: each gets a try alone.
+                if alone && self.suspects.remove(&item) == Some(true) {
+                    failed.push(item);
+                } else {
+                    self.suspects.insert(item, alone);
+                    self.retry.push_back(item);
+                }
+            }
+        }
+        failed
+    }
+
+    /// Workers that have exceeded their deadline; the caller stops them and reports them [`lost`](Self::lost).
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp) -> Vec<WorkerId> {
+        let late = |w: &Worker| (!w.ready || !w.flights.is_empty()) && w.deadline <= now;
+        self.workers.iter().filter(|(_, w)| late(w)).map(|(id, _)| *id).collect()
+    }
+
+    /// What is to be done now. Calling it twice without news yields nothing new.
+    pub fn orders(&mut self, now: Timestamp) -> Vec<Order> {
+        let mut orders = Vec::new();
+        if !self.running || self.gave_up() {
+            return orders;
+        }
+        while self.workers.len() < self.rules.workers {
+            let id = WorkerId(self.next_worker);
+            self.next_worker += 1;
+            let deadline = now.plus(self.rules.start_deadline_ms);
+            self.workers.insert(id, Worker { ready: false, deadline, flights: VecDeque::new() });
+            orders.push(Order::Start(id));
+        }
+        // Round by round, so that the first items are spread over all workers.
+        for depth in 0..IN_FLIGHT {
+            let free: Vec<_> = self
+                .workers
+                .iter()
+                .filter(|(_, w)| w.ready && w.flights.len() == depth)
+                .map(|(id, _)| *id)
+                .collect();
+            for id in free {
+                let items = self.next_items();
+                if items.is_empty() {
+                    return orders;
+                }
+                let ticket = Ticket(self.next_ticket);
+                self.next_ticket = self.next_ticket.wrapping_add(1);
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    if worker.flights.is_empty() {
+                        worker.deadline = deadline(&self.rules, items.len(), now);
+                    }
+                    worker.flights.push_back(Flight { ticket, items: items.clone(), sent: now });
+                }
+                orders.push(Order::Predict { worker: id, ticket, items });
+            }
+        }
+        orders
+    }
+
+    /// Stops every worker.
+    pub fn stop(&mut self) -> Vec<Order> {
+        self.running = false;
+        std::mem::take(&mut self.workers).into_keys().map(Order::Stop).collect()
+    }
+
+    fn next_items(&mut self) -> Vec<ItemKey> {
+        if let Some(suspect) = self.retry.pop_front() {
+            self.suspects.insert(suspect, true);
+            return vec![suspect];
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let fitting = (self.rules.batch_ms / self.item_ms) as usize;
+        let share = self.waiting.len().div_ceil(self.rules.workers.max(1));
+        let count = fitting.clamp(1, self.rules.batch_most).min(share.max(1)).min(self.waiting.len());
+        self.waiting.drain(..count).collect()
+    }
+}
+
+fn deadline(rules: &DispatchRules, items: usize, now: Timestamp) -> Timestamp {
+    now.plus(rules.item_deadline_ms.saturating_mul(i64::try_from(items).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(0);
+
+    fn started(workers: usize, items: u32) -> Dispatcher {
+        let mut dispatcher =
+            Dispatcher::new(DispatchRules { workers, batch_most: 4, ..DispatchRules::default() });
+        (0..items).for_each(|i| dispatcher.add(ItemKey(i)));
+        dispatcher.run(true);
+        let started = dispatcher.orders(NOW);
+        assert_eq!(started.len(), workers);
+        (0..workers).for_each(|i| dispatcher.ready(WorkerId(u32::try_from(i).unwrap_or(0))));
+        dispatcher
+    }
+
+    fn sent(orders: &[Order]) -> Vec<(WorkerId, Ticket, Vec<u32>)> {
+        orders
+            .iter()
+            .filter_map(|order| match order {
+                Order::Predict { worker, ticket, items } => {
+                    Some((*worker, *ticket, items.iter().map(|i| i.0).collect()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn work_in_flight_is_bounded_and_spread() {
+        let mut dispatcher = started(2, 1000);
+        let orders = sent(&dispatcher.orders(NOW));
+        assert_eq!(orders.iter().map(|(w, ..)| w.0).collect::<Vec<_>>(), [0, 1, 0, 1]);
+        assert!(orders.iter().all(|(_, _, items)| items.len() <= 4));
+        assert!(dispatcher.orders(NOW).is_empty());
+        let (worker, ticket, _) = orders[0].clone();
+        assert!(dispatcher.done(worker, ticket, NOW));
+        assert_eq!(sent(&dispatcher.orders(NOW)).len(), 1);
+    }
+
+    #[test]
+    fn fast_items_travel_in_larger_batches() {
+        let mut dispatcher = started(1, 100_000);
+        dispatcher.rules.batch_most = 64;
+        let mut now = NOW;
+        let mut size = 0;
+        for _ in 0..40 {
+            for (worker, ticket, items) in sent(&dispatcher.orders(now)) {
+                size = items.len();
+                now = now.plus(i64::try_from(items.len()).unwrap_or(0) / 4);
+                dispatcher.done(worker, ticket, now);
+            }
+        }
+        assert_eq!(size, 64);
+    }
+
+    #[test]
+    fn when_a_worker_dies_each_of_its_items_is_tried_alone_and_the_guilty_one_comes_back() {
+        let mut dispatcher = started(1, 3);
+        let orders = sent(&dispatcher.orders(NOW));
+        assert_eq!(orders[0].2, [0, 1, 2]);
+        assert!(dispatcher.lost(WorkerId(0)).is_empty(), "each has a second try");
+        let mut failed = Vec::new();
+        let mut good = Vec::new();
+        for _ in 0..20 {
+            for order in dispatcher.orders(NOW) {
+                match order {
+                    Order::Start(id) => dispatcher.ready(id),
+                    Order::Predict { worker, ticket, items } => {
+                        assert_eq!(items.len(), 1, "suspects travel alone");
+                        if items == [ItemKey(1)] {
+                            failed.extend(dispatcher.lost(worker));
+                            break;
+                        } else if dispatcher.done(worker, ticket, NOW) {
+                            good.extend(items);
+                        }
+                    }
+                    Order::Stop(_) => {}
+                }
+            }
+        }
+        assert_eq!(failed, [ItemKey(1)]);
+        good.sort();
+        assert_eq!(good, [ItemKey(0), ItemKey(2)]);
+        assert_eq!(dispatcher.unfinished(), 0);
+    }
+
+    #[test]
+    fn an_item_that_travelled_alone_is_retried_once() {
+        let mut dispatcher = started(1, 1);
+        let mut tries = 0;
+        let mut failed = Vec::new();
+        for _ in 0..10 {
+            for order in dispatcher.orders(NOW) {
+                match order {
+                    Order::Start(id) => dispatcher.ready(id),
+                    Order::Predict { worker, .. } => {
+                        tries += 1;
+                        failed.extend(dispatcher.lost(worker));
+                    }
+                    Order::Stop(_) => {}
+                }
+            }
+        }
+        assert_eq!((tries, failed), (2, vec![ItemKey(0)]));
+    }
+
+    #[test]
+    fn a_worker_that_does_not_answer_is_overdue_and_its_late_answer_is_ignored() {
+        let mut dispatcher = started(1, 1);
+        let orders = sent(&dispatcher.orders(NOW));
+        let late = NOW.plus(10_001);
+        assert!(dispatcher.overdue(NOW.plus(9_999)).is_empty());
+        assert_eq!(dispatcher.overdue(late), [WorkerId(0)]);
+        assert!(dispatcher.lost(WorkerId(0)).is_empty());
+        assert!(!dispatcher.done(WorkerId(0), orders[0].1, late));
+    }
+
+    #[test]
+    fn workers_that_never_come_up_are_not_started_for_ever() {
+        let mut dispatcher = Dispatcher::new(DispatchRules { workers: 1, ..DispatchRules::default() });
+        dispatcher.add(ItemKey(0));
+        dispatcher.run(true);
+        let mut starts = 0;
+        for _ in 0..10 {
+            for order in dispatcher.orders(NOW) {
+                if let Order::Start(id) = order {
+                    starts += 1;
+                    dispatcher.lost(id);
+                }
+            }
+        }
+        assert_eq!(starts, 3);
+        assert!(dispatcher.gave_up());
+        assert_eq!(dispatcher.take_waiting(), [ItemKey(0)]);
+    }
+}

@@ -1,0 +1,355 @@
+//! The person's side: one question on screen, answers, second thoughts.
+
+use std::sync::Arc;
+
+use super::view::Answered;
+use super::{Asked, Command, Notice, Remembered, Session, Stage, Step};
+use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
+use crate::domain::ident::{RecordId, Timestamp};
+use crate::domain::item::ItemKey;
+use crate::domain::label::LabelId;
+use crate::domain::policy::Outcome;
+
+impl Session {
+    /// Puts the next question if there is none on screen, and settles which one comes after it.
+    pub(super) fn ask(&mut self, now: Timestamp) {
+        if self.running && self.asked.is_none() {
+            let next = self.deck.pop_front().or_else(|| self.queue.take_next());
+            if let Some(item) = next {
+                self.put_on_screen(item, now);
+            }
+        }
+        if self.running && self.deck.is_empty() {
+            self.deck.extend(self.queue.take_next());
+        }
+    }
+
+    fn put_on_screen(&mut self, item: ItemKey, now: Timestamp) {
+        let Some(entry) = self.entry(item) else { return };
+        let audit = entry.decision.is_some_and(|decision| decision.outcome == Outcome::Audit);
+        let role = match entry.stage {
+            Stage::Accepted | Stage::Answered => Role::Review,
+            _ if entry.prediction.is_none() => Role::Manual,
+            _ if audit => Role::Audit,
+            _ => Role::Deferred,
+        };
+        let shown = match role {
+            Role::Deferred => self.rules.prediction_shown,
+            Role::Review => PredictionShown::Shown,
+            Role::Audit | Role::Manual => PredictionShown::Hidden,
+        };
+        self.serial += 1;
+        self.asked = Some(Asked {
+            item,
+            role,
+            shown,
+            serial: self.serial,
+            shown_at: now,
+            away_ms: 0,
+            away_since: (!self.visible).then_some(now),
+            flagged: false,
+            note: None,
+        });
+    }
+
+    /// Takes the question off the screen; one that still waits comes next.
+    fn put_back(&mut self) {
+        if let Some(asked) = self.asked.take()
+            && self.entry(asked.item).is_some_and(|entry| entry.stage == Stage::Waiting)
+        {
+            self.deck.push_front(asked.item);
+        }
+    }
+
+    pub(super) fn attention(&mut self, visible: bool, now: Timestamp) {
+        self.visible = visible;
+        let Some(asked) = &mut self.asked else { return };
+        if visible {
+            asked.away_ms += asked.away_since.take().map_or(0, |since| now.since(since));
+        } else {
+            asked.away_since.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn answered(&mut self, label: LabelId, now: Timestamp) {
+        let Some(asked) = self.asked.take() else { return };
+        let Some(correction) = self.correction(&asked, label, now) else {
+            self.asked = Some(asked);
+            return;
+        };
+        self.pace.note(correction.seconds);
+        let prediction = match asked.shown {
+            PredictionShown::After => correction.prediction.clone(),
+            PredictionShown::Hidden | PredictionShown::Shown => None,
+        };
+        self.last_answer = Some(Answered { item: correction.item_id.clone(), label, prediction });
+        self.keep_answer(asked.item, correction);
+    }
+
+    pub(super) fn reviewed(&mut self, item: ItemKey, label: LabelId, now: Timestamp) {
+        if self.asked.as_ref().is_some_and(|asked| asked.item == item) {
+            return self.answered(label, now);
+        }
+        let asked = Asked {
+            item,
+            role: Role::Review,
+            shown: PredictionShown::Shown,
+            serial: self.serial,
+            shown_at: now,
+            away_ms: 0,
+            away_since: None,
+            flagged: false,
+            note: None,
+        };
+        if let Some(mut correction) = self.correction(&asked, label, now) {
+            correction.shown_at = None;
+            self.queue.remove(item);
+            self.deck.retain(|waiting| *waiting != item);
+            self.keep_answer(item, correction);
+        }
+    }
+
+    fn keep_answer(&mut self, item: ItemKey, correction: Correction) {
+        self.steps.push(Step::Answered(correction.id));
+        self.move_to(item, Stage::Answered);
+        self.keep(correction, item);
+    }
+
+    fn correction(&mut self, asked: &Asked, label: LabelId, now: Timestamp) -> Option<Correction> {
+        let answer = self.rules.labels.get(label)?.id.clone();
+        let id = self.chance.record_id(now);
+        let entry = self.entry(asked.item)?;
+        let away = asked.away_ms + asked.away_since.map_or(0, |since| now.since(since));
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = (now.since(asked.shown_at) - away).max(0) as f64 / 1000.0;
+        Some(Correction {
+            id,
+            item_id: entry.item.id.clone(),
+            kind: Kind::Correction,
+            role: asked.role,
+            answer: Some(answer),
+            supersedes: entry.record,
+            prediction: entry.prediction.map(|prediction| self.in_words(&prediction)),
+            policy: entry.decision.map(|decision| self.in_reasons(decision)),
+            prediction_shown: asked.shown,
+            annotator: self.rules.annotator.clone(),
+            session: self.rules.session.clone(),
+            shown_at: Some(asked.shown_at),
+            answered_at: now,
+            seconds,
+            skipped_before: entry.skips,
+            flagged: asked.flagged,
+            note: asked.note.clone(),
+            meta: entry.item.meta.clone(),
+        })
+    }
+
+    /// Logs a record and has it stored.
+    fn keep(&mut self, correction: Correction, item: ItemKey) {
+        self.uncommitted.insert(correction.id);
+        self.log_record(Some(correction.clone()), item);
+        self.command(Command::Commit(vec![correction]));
+    }
+
+    /// Notes a record and what is in force for its item from now on.
+    pub(super) fn log_record(&mut self, correction: Option<Correction>, item: ItemKey) {
+        let Some(correction) = correction else { return };
+        let in_force = self.in_force_after(&correction);
+        self.remembered.insert(correction.item_id.clone(), Remembered { record: in_force });
+        self.log.insert(correction.id, correction);
+        self.put_in_force(item, in_force);
+    }
+
+    /// Taking a record back revives the one that it had superseded.
+    fn in_force_after(&self, correction: &Correction) -> Option<RecordId> {
+        match correction.kind {
+            Kind::Correction | Kind::Accepted => Some(correction.id),
+            Kind::Undo => self.log.get(&correction.supersedes?)?.supersedes,
+        }
+    }
+
+    pub(super) fn put_in_force(&mut self, item: ItemKey, record: Option<RecordId>) {
+        let Some(entry) = self.entries.get_mut(item.0 as usize) else { return };
+        let before = std::mem::replace(&mut entry.record, record);
+        entry.answer = None;
+        for (record, step) in [(before, -1), (record, 1)] {
+            let Some(correction) = record.and_then(|record| self.log.get(&record)) else { continue };
+            if correction.kind != Kind::Correction {
+                continue;
+            }
+            let answer = correction.answer.as_ref();
+            let said = correction.prediction.as_ref().map(|prediction| &prediction.label);
+            if said.is_some() && said == answer {
+                self.progress.confirmed = self.progress.confirmed.saturating_add_signed(step);
+            }
+            if correction.role == Role::Review {
+                self.progress.reviewed = self.progress.reviewed.saturating_add_signed(step);
+            }
+            if step > 0 {
+                entry.answer = answer.and_then(|label| self.rules.labels.find(label));
+            }
+        }
+    }
+
+    pub(super) fn skipped(&mut self) {
+        let Some(asked) = self.asked.take() else { return };
+        let Some(entry) = self.entry_mut(asked.item) else { return };
+        if entry.stage == Stage::Waiting {
+            entry.skips += 1;
+            self.queue.put_last(asked.item);
+            self.steps.push(Step::Skipped(asked.item));
+        }
+    }
+
+    pub(super) fn opened(&mut self, item: ItemKey, now: Timestamp) {
+        if self.entry(item).is_none() || self.asked.as_ref().is_some_and(|asked| asked.item == item) {
+            return;
+        }
+        self.put_back();
+        self.queue.remove(item);
+        self.deck.retain(|waiting| *waiting != item);
+        self.put_on_screen(item, now);
+    }
+
+    pub(super) fn closed(&mut self) {
+        self.put_back();
+    }
+
+    pub(super) fn undone(&mut self, now: Timestamp) {
+        self.last_answer = None;
+        match self.steps.pop() {
+            None => {}
+            Some(Step::Skipped(item)) if self.queue.remove(item) || self.deck.contains(&item) => {
+                if let Some(entry) = self.entry_mut(item) {
+                    entry.skips = entry.skips.saturating_sub(1);
+                }
+                self.show_again(item, now);
+            }
+            // It was answered in another tab meanwhile.
+            Some(Step::Skipped(_)) => {}
+            Some(Step::Answered(record)) => self.take_back_answer(record, now),
+        }
+    }
+
+    fn take_back_answer(&mut self, record: RecordId, now: Timestamp) {
+        let Some(taken) = self.log.get(&record).cloned() else { return };
+        let Some(tombstone) = self.tombstone(record, now) else { return };
+        let Some(&item) = self.keys.get(&taken.item_id) else {
+            // Answered in an earlier visit, and not among today's items so far: it will be asked when it comes.
+            let in_force = self.in_force_after(&tombstone);
+            self.remembered.insert(taken.item_id, Remembered { record: in_force });
+            self.uncommitted.insert(tombstone.id);
+            self.log.insert(tombstone.id, tombstone.clone());
+            self.command(Command::Commit(vec![tombstone]));
+            return;
+        };
+        self.keep(tombstone, item);
+        let answered_before = self.entry(item).is_some_and(|entry| entry.answer.is_some());
+        if answered_before {
+            return;
+        }
+        self.move_to(item, Stage::Waiting);
+        if taken.role == Role::Review {
+            self.decide(item, now);
+            return;
+        }
+        self.show_again(item, now);
+        if let Some(asked) = &mut self.asked {
+            asked.flagged = taken.flagged;
+            asked.note = taken.note;
+        }
+    }
+
+    fn show_again(&mut self, item: ItemKey, now: Timestamp) {
+        self.put_back();
+        self.deck.retain(|waiting| *waiting != item);
+        self.put_on_screen(item, now);
+    }
+
+    /// The record that takes another one back.
+    pub(super) fn tombstone(&mut self, record: RecordId, now: Timestamp) -> Option<Correction> {
+        let id = self.chance.record_id(now);
+        let taken = self.log.get(&record)?;
+        Some(Correction {
+            id,
+            kind: Kind::Undo,
+            answer: None,
+            supersedes: Some(record),
+            prediction: None,
+            policy: None,
+            annotator: self.rules.annotator.clone(),
+            session: self.rules.session.clone(),
+            shown_at: None,
+            answered_at: now,
+            seconds: 0.0,
+            flagged: false,
+            note: None,
+            ..taken.clone()
+        })
+    }
+
+    /// Takes over what earlier visits recorded, oldest first; before the first item arrives.
+    pub(super) fn restored(&mut self, records: Vec<Correction>, kept: super::Kept) {
+        for correction in records {
+            self.pace_from(&correction);
+            self.remember(correction);
+        }
+        let undone: std::collections::BTreeSet<_> =
+            self.log.values().filter(|c| c.kind == Kind::Undo).filter_map(|c| c.supersedes).collect();
+        let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(&c.id));
+        self.steps = own.map(|correction| Step::Answered(correction.id)).collect();
+        if let Some(outbox) = &mut self.outbox {
+            outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent);
+        }
+    }
+
+    fn pace_from(&mut self, correction: &Correction) {
+        if correction.kind == Kind::Correction && correction.shown_at.is_some() {
+            self.pace.note(correction.seconds);
+        }
+    }
+
+    fn remember(&mut self, correction: Correction) {
+        let in_force = self.in_force_after(&correction);
+        self.remembered.insert(correction.item_id.clone(), Remembered { record: in_force });
+        self.log.insert(correction.id, correction);
+    }
+
+    /// Another tab recorded something: it holds here, too.
+    pub(super) fn elsewhere(&mut self, records: Vec<Correction>, now: Timestamp) {
+        for correction in records {
+            let id = correction.id;
+            if self.log.contains_key(&id) {
+                continue;
+            }
+            let Some(&item) = self.keys.get(&correction.item_id) else {
+                self.remember(correction);
+                self.hand_to_outbox(id);
+                continue;
+            };
+            self.log_record(Some(correction), item);
+            self.hand_to_outbox(id);
+            let Some(entry) = self.entry(item) else { continue };
+            let (answered, stage) = (entry.answer.is_some(), entry.stage.clone());
+            if answered {
+                self.queue.remove(item);
+                self.deck.retain(|waiting| *waiting != item);
+                if self.asked.as_ref().is_some_and(|asked| asked.item == item) {
+                    self.asked = None;
+                }
+                self.move_to(item, Stage::Answered);
+            } else if stage == Stage::Answered {
+                self.move_to(item, Stage::Waiting);
+                self.decide(item, now);
+            }
+        }
+    }
+}
+
+impl Notice {
+    /// A remark from any text.
+    #[must_use]
+    pub fn noted(text: &str) -> Self {
+        Notice::Noted(Arc::from(text))
+    }
+}

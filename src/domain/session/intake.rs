@@ -1,0 +1,374 @@
+//! Items and predictions come in; the policy decides.
+
+use std::sync::Arc;
+
+use super::{Command, Entry, Milestone, Session, Stage};
+use crate::domain::correction::{Correction, Kind, PredictionSaid, PredictionShown, Role};
+use crate::domain::dispatch::{Ticket, WorkerId};
+use crate::domain::ident::{RecordId, Timestamp};
+use crate::domain::item::{Aside, AsideReason, Failed, Item, ItemKey};
+use crate::domain::policy::{Decision, Outcome, Policy};
+use crate::domain::prediction::Prediction;
+use crate::domain::queue::Doubt;
+
+/// Items that are decided anew in one go: a few milliseconds, so that a page with 100,000 stays smooth.
+const REDECIDE_AT_ONCE: usize = 4_000;
+
+impl Session {
+    pub(super) fn arrived(&mut self, items: Vec<Result<Item, Aside>>, now: Timestamp) {
+        let mut deferred = Vec::new();
+        for arrival in items {
+            self.progress.arrived += 1;
+            match arrival {
+                Ok(item) if self.keys.contains_key(&item.id) => {
+                    self.set_aside(Aside { id: item.id, item: None, reason: AsideReason::DuplicateId });
+                }
+                Ok(item) => deferred.extend(self.admit(item, now)),
+                Err(aside) => self.set_aside(aside),
+            }
+        }
+        self.tell(Milestone::Deferred, deferred);
+    }
+
+    /// Takes in a good item; gives it back if it goes straight to the person.
+    fn admit(&mut self, item: Item, now: Timestamp) -> Option<ItemKey> {
+        let key = ItemKey(u32::try_from(self.entries.len()).ok()?);
+        let id = item.id.clone();
+        self.keys.insert(id.clone(), key);
+        self.entries.push(Entry {
+            item,
+            stage: Stage::Predicting,
+            prediction: None,
+            decision: None,
+            unpredictable: None,
+            record: None,
+            answer: None,
+            skips: 0,
+            policy: self.policy_version,
+        });
+        self.progress.predicting += 1;
+        self.recall(key);
+        if self.rules.model.is_some() {
+            self.dispatcher.add(key);
+            return None;
+        }
+        self.decide(key, now);
+        self.entry(key).is_some_and(|entry| entry.stage == Stage::Waiting).then_some(key)
+    }
+
+    /// Brings an item to the state in which an earlier visit left it.
+    fn recall(&mut self, key: ItemKey) {
+        let Some(id) = self.entry(key).map(|entry| entry.item.id.clone()) else { return };
+        let Some(record) = self.remembered.get(&id).and_then(|remembered| remembered.record) else { return };
+        let Some(correction) = self.log.get(&record) else { return };
+        let (kind, label) = (correction.kind, correction.answer.clone());
+        let answer = label.and_then(|label| self.rules.labels.find(&label));
+        if let Some(entry) = self.entry_mut(key) {
+            entry.record = Some(record);
+            entry.answer = answer;
+        }
+        if kind == Kind::Correction {
+            self.move_to(key, Stage::Answered);
+        }
+    }
+
+    pub(super) fn predicted(
+        &mut self,
+        worker: WorkerId,
+        ticket: Ticket,
+        results: Vec<(ItemKey, Result<Vec<f32>, Failed>)>,
+        now: Timestamp,
+    ) {
+        if !self.dispatcher.done(worker, ticket, now) {
+            return;
+        }
+        let (mut predicted, mut accepted, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, result) in results {
+            match result.and_then(|scores| self.read_scores(&scores)) {
+                Ok(prediction) => {
+                    self.set_prediction(key, prediction);
+                    predicted.push(key);
+                }
+                Err(Failed::Unreadable(reason)) => {
+                    self.unreadable(key, reason);
+                    continue;
+                }
+                Err(Failed::Unpredictable(why)) => {
+                    if let Some(entry) = self.entry_mut(key) {
+                        entry.unpredictable = Some(why);
+                    }
+                }
+            }
+            self.decide(key, now);
+            match self.entry(key).map(|entry| &entry.stage) {
+                Some(Stage::Accepted) => accepted.push(key),
+                Some(Stage::Waiting) => deferred.push(key),
+                _ => {}
+            }
+        }
+        self.tell(Milestone::Predicted, predicted);
+        self.tell(Milestone::Accepted, accepted);
+        self.tell(Milestone::Deferred, deferred);
+    }
+
+    fn read_scores(&self, scores: &[f32]) -> Result<Prediction, Failed> {
+        let unusable = || Failed::Unpredictable("the model's numbers are not finite".into());
+        let model = self.rules.model.as_ref().ok_or_else(unusable)?;
+        Prediction::from_scores(scores, model.scale, model.activation, model.temperature).ok_or_else(unusable)
+    }
+
+    fn set_prediction(&mut self, key: ItemKey, prediction: Prediction) {
+        let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
+        if let Some(before) = entry.prediction.replace(prediction) {
+            self.coverage.remove(before.confidence.get());
+        }
+        self.coverage.add(prediction.confidence.get());
+    }
+
+    fn unreadable(&mut self, key: ItemKey, reason: AsideReason) {
+        let Some(entry) = self.entry(key) else { return };
+        // An answer that the person gave earlier stands, whatever becomes of the picture.
+        if entry.stage != Stage::Predicting {
+            return;
+        }
+        let id = entry.item.id.clone();
+        self.move_to(key, Stage::Aside);
+        let item = reason.can_be_labelled().then_some(key);
+        self.set_aside(Aside { id, item, reason });
+    }
+
+    fn set_aside(&mut self, aside: Aside) {
+        // Those with an item are counted by its stage.
+        if aside.item.is_none() {
+            self.progress.aside += 1;
+        }
+        self.asides.push(aside.clone());
+        self.command(Command::Tell(Milestone::SetAside(aside)));
+    }
+
+    pub(super) fn worker_lost(&mut self, worker: WorkerId, now: Timestamp) {
+        for key in self.dispatcher.lost(worker) {
+            if let Some(entry) = self.entry_mut(key) {
+                entry.unpredictable = Some("the model failed on it twice".into());
+            }
+            self.decide(key, now);
+            self.tell(Milestone::Deferred, vec![key]);
+        }
+        if self.dispatcher.gave_up() {
+            self.command(Command::Tell(Milestone::WorkersFailed));
+        }
+    }
+
+    pub(super) fn without_model(&mut self, now: Timestamp) {
+        for order in self.dispatcher.stop() {
+            self.command(Command::Worker(order));
+        }
+        self.dispatcher.take_waiting();
+        self.rules.model = None;
+        let left: Vec<_> = self.keys_where(|entry| entry.stage == Stage::Predicting);
+        for key in &left {
+            self.decide(*key, now);
+        }
+        self.tell(Milestone::Deferred, left);
+        self.tell_ready();
+    }
+
+    fn keys_where(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<ItemKey> {
+        let keys = (0..).map(ItemKey).zip(&self.entries);
+        keys.filter(|(_, entry)| wanted(entry)).map(|(key, _)| key).collect()
+    }
+
+    pub(super) fn policy_changed(&mut self, policy: Policy) {
+        self.rules.policy = policy;
+        self.policy_version += 1;
+        self.redecided = 0;
+    }
+
+    /// Decides anew what an older policy decided, a slice at a time.
+    pub(super) fn redecide(&mut self, now: Timestamp) {
+        let end = (self.redecided + REDECIDE_AT_ONCE).min(self.entries.len());
+        for index in self.redecided..end {
+            let entry = &self.entries[index];
+            let stale = entry.policy != self.policy_version;
+            if stale && matches!(entry.stage, Stage::Waiting | Stage::Accepted) {
+                #[allow(clippy::cast_possible_truncation)]
+                self.decide(ItemKey(index as u32), now);
+            }
+        }
+        self.redecided = end;
+        if end < self.entries.len() {
+            self.command(Command::Continue);
+        }
+    }
+
+    /// Decides on an item that nobody has answered, and puts it where it belongs.
+    pub(super) fn decide(&mut self, key: ItemKey, now: Timestamp) {
+        let version = self.policy_version;
+        let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
+        let decision = self.rules.policy.decide(&entry.item, entry.prediction.as_ref());
+        entry.decision = Some(decision);
+        entry.policy = version;
+        // What is on screen stays there: nothing moves under the person's hand.
+        let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == key);
+        if on_screen || matches!(entry.stage, Stage::Answered | Stage::Aside) {
+            return;
+        }
+        if decision.outcome == Outcome::Accept {
+            self.accept(key, now);
+        } else {
+            self.defer(key, decision, now);
+        }
+    }
+
+    fn accept(&mut self, key: ItemKey, now: Timestamp) {
+        self.queue.remove(key);
+        self.deck.retain(|waiting| *waiting != key);
+        self.move_to(key, Stage::Accepted);
+        if !self.rules.deliver_accepted {
+            return;
+        }
+        let Some(entry) = self.entry(key) else { return };
+        let said = entry.prediction.map(|prediction| self.in_words(&prediction));
+        let Some(label) = said.as_ref().map(|said| said.label.clone()) else { return };
+        let before = entry.record.and_then(|record| self.log.get(&record));
+        // The same model that says the same again is no news, after a reload for example.
+        let same = before.is_some_and(|before| {
+            before.answer.as_ref() == Some(&label)
+                && before.prediction.as_ref().map(|p| &p.model) == said.as_ref().map(|p| &p.model)
+        });
+        if !same {
+            let accepted = self.accepted_record(key, now);
+            self.unsent_accepts.extend(accepted.clone());
+            self.log_record(accepted, key);
+        }
+    }
+
+    /// The record of an item that the model settled.
+    fn accepted_record(&mut self, key: ItemKey, now: Timestamp) -> Option<Correction> {
+        let id = self.chance.record_id(now);
+        self.accepted_as(key, id, now)
+    }
+
+    pub(super) fn accepted_as(&self, key: ItemKey, id: RecordId, now: Timestamp) -> Option<Correction> {
+        let entry = self.entry(key)?;
+        let said = entry.prediction.map(|prediction| self.in_words(&prediction))?;
+        Some(Correction {
+            id,
+            item_id: entry.item.id.clone(),
+            kind: Kind::Accepted,
+            role: Role::Deferred,
+            answer: Some(said.label.clone()),
+            supersedes: entry.record,
+            prediction: Some(said),
+            policy: entry.decision.map(|decision| self.in_reasons(decision)),
+            prediction_shown: PredictionShown::Hidden,
+            annotator: None,
+            session: self.rules.session.clone(),
+            shown_at: None,
+            answered_at: now,
+            seconds: 0.0,
+            skipped_before: 0,
+            flagged: false,
+            note: None,
+            meta: entry.item.meta.clone(),
+        })
+    }
+
+    fn defer(&mut self, key: ItemKey, decision: Decision, now: Timestamp) {
+        let Some(entry) = self.entry(key) else { return };
+        if entry.stage == Stage::Accepted {
+            self.take_back_accept(key, now);
+        }
+        let Some(entry) = self.entry(key) else { return };
+        let doubt = match (decision.outcome, entry.prediction) {
+            // A check among the doubtful must not be told by its place: it gets a place of its own by lot.
+            (Outcome::Audit, _) => Doubt(lot(&entry.item.id)),
+            (_, Some(prediction)) => Doubt(1.0 - prediction.margin),
+            // Nothing is known about it.
+            (_, None) => Doubt(if self.rules.model.is_some() { 1.0 } else { in_order(key) }),
+        };
+        let id = entry.item.id.clone();
+        if !self.deck.contains(&key) {
+            self.queue.put(key, &id, doubt);
+        }
+        self.move_to(key, Stage::Waiting);
+    }
+
+    /// An accept that was recorded and no longer holds gets a tombstone.
+    fn take_back_accept(&mut self, key: ItemKey, now: Timestamp) {
+        let Some(record) = self.entry(key).and_then(|entry| entry.record) else { return };
+        let Some(mut tombstone) = self.tombstone(record, now) else { return };
+        tombstone.annotator = None;
+        self.unsent_accepts.push(tombstone.clone());
+        self.log_record(Some(tombstone), key);
+    }
+
+    /// Stores what the model settled since the last time, all at once.
+    pub(super) fn flush_accepts(&mut self) {
+        if !self.unsent_accepts.is_empty() {
+            let records = std::mem::take(&mut self.unsent_accepts);
+            self.uncommitted.extend(records.iter().map(|record| record.id));
+            self.command(Command::Commit(records));
+        }
+    }
+
+    /// A prediction with labels by id.
+    pub(super) fn in_words(&self, prediction: &Prediction) -> PredictionSaid {
+        let name =
+            |label| self.rules.labels.get(label).map_or_else(|| Arc::from(""), |label| label.id.clone());
+        PredictionSaid {
+            label: name(prediction.label()),
+            confidence: prediction.confidence.get(),
+            confidence_raw: prediction.confidence_raw.get(),
+            margin: prediction.margin,
+            entropy: prediction.entropy,
+            top: prediction.top().iter().map(|&(label, p)| (name(label), p)).collect(),
+            model: self.rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
+            head_version: prediction.head_version,
+        }
+    }
+
+    pub(super) fn in_reasons(&self, decision: Decision) -> (Outcome, Vec<crate::domain::policy::Reason>) {
+        (decision.outcome, self.rules.policy.explain(decision, &self.rules.labels))
+    }
+
+    /// Changes an item's stage and every count that follows from it.
+    pub(super) fn move_to(&mut self, key: ItemKey, stage: Stage) {
+        let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
+        let before = std::mem::replace(&mut entry.stage, stage.clone());
+        let place = (entry.prediction.map_or(0, |p| p.confidence.get().to_bits()), key);
+        for (stage, step) in [(before, -1), (stage, 1)] {
+            let count = match stage {
+                Stage::Predicting => &mut self.progress.predicting,
+                Stage::Waiting => &mut self.progress.waiting,
+                Stage::Accepted => &mut self.progress.accepted,
+                Stage::Answered => &mut self.progress.answered,
+                Stage::Aside => &mut self.progress.aside,
+            };
+            *count = count.saturating_add_signed(step);
+            if stage == Stage::Accepted && step < 0 {
+                self.accepted.remove(&place);
+            } else if stage == Stage::Accepted {
+                self.accepted.insert(place);
+            }
+        }
+    }
+
+    fn tell(&mut self, milestone: impl FnOnce(Vec<ItemKey>) -> Milestone, items: Vec<ItemKey>) {
+        if !items.is_empty() {
+            self.command(Command::Tell(milestone(items)));
+        }
+    }
+}
+
+/// A fixed place by lot.
+#[allow(clippy::cast_possible_truncation)]
+fn lot(id: &str) -> f32 {
+    crate::domain::ident::draw(0, id) as f32
+}
+
+/// Without a model the items come in the order of arrival.
+#[allow(clippy::cast_precision_loss)]
+fn in_order(key: ItemKey) -> f32 {
+    1.0 / (1.0 + key.0 as f32)
+}

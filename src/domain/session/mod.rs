@@ -1,0 +1,433 @@
+//! The one place that knows the order of things: a [`Notice`] in, [`Command`]s out, time as an argument.
+//!
+//! ```text
+//! Arrived ──► dispatcher ──► Command::Worker ──► Predicted ──► policy ─┬─ accept ──► Tell(Accepted)
+//!                                                                     └─ defer, audit ──► queue ──► question()
+//! Answered ──► Command::Commit ──► Committed ──► outbox ──► Command::Deliver ──► Replied ──► Tell(Delivered)
+//! ```
+
+mod asking;
+mod delivering;
+mod intake;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::correction::{Correction, ModelName, PredictionShown, Role};
+use super::dispatch::{DispatchRules, Dispatcher, Order, Ticket, WorkerId};
+use super::ident::{BatchId, Chance, RecordId, Timestamp};
+use super::item::{Aside, Failed, Item, ItemKey};
+use super::label::{LabelId, LabelSet};
+use super::outbox::{Batch, DeliveryRules, Errand, Outbox, Reply};
+use super::policy::{Decision, Policy};
+use super::prediction::{Activation, Prediction, ScoreScale, Temperature};
+use super::progress::{Coverage, Pace, Progress};
+use super::queue::Queue;
+
+pub use view::{Accepted, Answered, DeliveryView, Phase, Question, Why};
+
+/// How the model's scores are to be read, and its name for the records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// For the records.
+    pub name: ModelName,
+    /// What the scores are.
+    pub scale: ScoreScale,
+    /// How they become probabilities.
+    pub activation: Activation,
+    /// Calibration that the manifest states.
+    pub temperature: Temperature,
+}
+
+/// Everything that is settled before the first item.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The answers that there are.
+    pub labels: LabelSet,
+    /// The model; without one the person is asked about everything.
+    pub model: Option<ModelSpec>,
+    /// When the model may settle an item alone.
+    pub policy: Policy,
+    /// Share of questions in random order, 0 to 1.
+    pub random_share: f64,
+    /// Chooses the random order.
+    pub seed: u64,
+    /// Whether the person sees the prediction for deferred items; audits are always blind.
+    pub prediction_shown: PredictionShown,
+    /// Who answers, if the page says.
+    pub annotator: Option<Arc<str>>,
+    /// Name of this visit.
+    pub session: Arc<str>,
+    /// How to deliver; `None` keeps everything in the browser.
+    pub delivery: Option<DeliveryRules>,
+    /// Whether what the model settles is recorded and delivered, too.
+    pub deliver_accepted: bool,
+    /// How work is handed to workers.
+    pub dispatch: DispatchRules,
+}
+
+/// What the store held when the session began, or when this tab became the one that sends.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Records that the server does not have yet, in batches or not.
+    pub waiting: Vec<RecordId>,
+    /// Batches that were frozen.
+    pub batches: Vec<Batch>,
+    /// Records that the server does not want.
+    pub refused: Vec<(RecordId, Arc<str>)>,
+    /// How many the server has.
+    pub sent: usize,
+}
+
+/// Something that happened outside; nothing else changes a session.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The store was read: every record, oldest first, and the state of delivery.
+    Restored(Vec<Correction>, Kept),
+    /// Items came in, or lines that are none.
+    Arrived(Vec<Result<Item, Aside>>),
+    /// No more items will come.
+    SourceEnded,
+    /// More items may come (after [`Notice::SourceEnded`], when files are added).
+    SourceOpened,
+    /// Predict and ask from now on.
+    Started,
+    /// Hand out no more work and ask nothing.
+    Paused,
+    /// A worker has loaded the model.
+    WorkerReady(WorkerId),
+    /// A worker is gone or does not answer.
+    WorkerLost(WorkerId),
+    /// A worker answered: scores in label order, or why there are none.
+    Predicted {
+        /// Which worker.
+        worker: WorkerId,
+        /// To what.
+        ticket: Ticket,
+        /// Per item.
+        results: Vec<(ItemKey, Result<Vec<f32>, Failed>)>,
+    },
+    /// The model cannot be used, or shall not be: the person is asked about everything.
+    WithoutModel,
+    /// The person answered the question on screen.
+    Answered(LabelId),
+    /// The person wants to decide later.
+    Skipped,
+    /// The person takes back the last step.
+    Undone,
+    /// The person marks the question on screen, or takes the mark back.
+    Flagged(bool),
+    /// The person wrote a remark on the question on screen.
+    Noted(Arc<str>),
+    /// The person wants to look at this item: one that was settled, or set aside.
+    Opened(ItemKey),
+    /// The person is done looking without an answer.
+    Closed,
+    /// The person answered in the review without opening the item.
+    Reviewed(ItemKey, LabelId),
+    /// Records are in the store (`durable`) or, since the store does not work, in memory only.
+    Committed(Vec<RecordId>, bool),
+    /// A batch is in the store.
+    Frozen(BatchId),
+    /// The server answered, or not.
+    Replied(BatchId, Reply),
+    /// This tab may send; with what the store holds, since another tab may have sent before.
+    Leading(Kept),
+    /// The browser has a network, or not.
+    Online(bool),
+    /// Go on delivering: there are new credentials, or the person asks for a try now.
+    ResumeDelivery,
+    /// Send refused records once more.
+    RetryRefused(Vec<RecordId>),
+    /// Another tab recorded something.
+    Elsewhere(Vec<Correction>),
+    /// Another tab delivered something.
+    SentElsewhere(Vec<RecordId>),
+    /// The page is visible to the person, or not.
+    Attention(bool),
+    /// Decide anew by this policy.
+    PolicyChanged(Policy),
+    /// Time went by.
+    Tick,
+}
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// About a worker.
+    Worker(Order),
+    /// Store these durably, then say [`Notice::Committed`].
+    Commit(Vec<Correction>),
+    /// About delivery.
+    Deliver(Errand),
+    /// Tell the host page.
+    Tell(Milestone),
+    /// Come back with a [`Notice::Tick`] as soon as the browser has painted: work is left.
+    Continue,
+}
+
+/// What the host page is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// The first worker has the model, or there is none to wait for.
+    Ready,
+    /// These items have a prediction.
+    Predicted(Vec<ItemKey>),
+    /// The model settled these.
+    Accepted(Vec<ItemKey>),
+    /// These wait for the person.
+    Deferred(Vec<ItemKey>),
+    /// A record is kept; `false` if in memory only.
+    Corrected(RecordId, bool),
+    /// The server has these.
+    Delivered(Vec<RecordId>),
+    /// The server does not want these.
+    Refused(Vec<RecordId>),
+    /// This item was set aside.
+    SetAside(Aside),
+    /// No worker could be brought up.
+    WorkersFailed,
+    /// Nothing is left to predict or to ask.
+    Done,
+}
+
+/// Where an item stands.
+#[derive(Clone, Debug, PartialEq)]
+enum Stage {
+    /// No prediction yet.
+    Predicting,
+    /// Waits for the person, or is on screen.
+    Waiting,
+    /// The model settled it.
+    Accepted,
+    /// The person answered.
+    Answered,
+    /// Set aside.
+    Aside,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    item: Item,
+    stage: Stage,
+    prediction: Option<Prediction>,
+    decision: Option<Decision>,
+    /// Why there is no prediction although there is a model.
+    unpredictable: Option<Arc<str>>,
+    /// The record that is in force, if any.
+    record: Option<RecordId>,
+    answer: Option<LabelId>,
+    skips: u32,
+    policy: u32,
+}
+
+/// The question on screen.
+#[derive(Clone, Debug)]
+struct Asked {
+    item: ItemKey,
+    role: Role,
+    shown: PredictionShown,
+    serial: u64,
+    shown_at: Timestamp,
+    away_ms: i64,
+    away_since: Option<Timestamp>,
+    flagged: bool,
+    note: Option<Arc<str>>,
+}
+
+/// A step that the person can take back.
+#[derive(Clone, Debug)]
+enum Step {
+    Answered(RecordId),
+    Skipped(ItemKey),
+}
+
+/// Records in force for items that have not arrived (again) yet, by item id.
+#[derive(Clone, Debug, Default)]
+struct Remembered {
+    record: Option<RecordId>,
+}
+
+/// One person, one model, one stream of items.
+#[derive(Debug)]
+pub struct Session {
+    rules: Rules,
+    chance: Chance,
+    running: bool,
+    visible: bool,
+    source_open: bool,
+    told_ready: bool,
+    told_done: bool,
+    entries: Vec<Entry>,
+    keys: HashMap<Arc<str>, ItemKey>,
+    asides: Vec<Aside>,
+    dispatcher: Dispatcher,
+    queue: Queue,
+    coverage: Coverage,
+    accepted: BTreeSet<(u32, ItemKey)>,
+    progress: Progress,
+    pace: Pace,
+    asked: Option<Asked>,
+    /// What comes next is settled early, so that its picture is there when it is needed.
+    deck: VecDeque<ItemKey>,
+    serial: u64,
+    last_answer: Option<Answered>,
+    steps: Vec<Step>,
+    log: BTreeMap<RecordId, Correction>,
+    remembered: HashMap<Arc<str>, Remembered>,
+    uncommitted: BTreeSet<RecordId>,
+    volatile: BTreeSet<RecordId>,
+    outbox: Option<Outbox>,
+    policy_version: u32,
+    /// Entries before this one are decided by the present policy.
+    redecided: usize,
+    unsent_accepts: Vec<Correction>,
+    commands: VecDeque<Command>,
+}
+
+impl Session {
+    /// A session that does nothing before [`Notice::Started`]; `seed` are 128 random bits.
+    #[must_use]
+    pub fn new(rules: Rules, seed: [u64; 2]) -> Self {
+        Self {
+            chance: Chance::new(seed),
+            running: false,
+            visible: true,
+            source_open: true,
+            told_ready: false,
+            told_done: false,
+            entries: Vec::new(),
+            keys: HashMap::new(),
+            asides: Vec::new(),
+            dispatcher: Dispatcher::new(rules.dispatch),
+            queue: Queue::new(rules.random_share, rules.seed),
+            coverage: Coverage::default(),
+            accepted: BTreeSet::new(),
+            progress: Progress { more_coming: true, ..Progress::default() },
+            pace: Pace::default(),
+            asked: None,
+            deck: VecDeque::new(),
+            serial: 0,
+            last_answer: None,
+            steps: Vec::new(),
+            log: BTreeMap::new(),
+            remembered: HashMap::new(),
+            uncommitted: BTreeSet::new(),
+            volatile: BTreeSet::new(),
+            outbox: rules.delivery.map(Outbox::new),
+            policy_version: 0,
+            redecided: 0,
+            unsent_accepts: Vec::new(),
+            commands: VecDeque::new(),
+            rules,
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    pub fn notice(&mut self, notice: Notice, now: Timestamp) {
+        match notice {
+            Notice::Restored(records, kept) => self.restored(records, kept),
+            Notice::Arrived(items) => self.arrived(items, now),
+            Notice::SourceEnded => self.source_open = false,
+            Notice::SourceOpened => self.source_open = true,
+            Notice::Started => self.run(true),
+            Notice::Paused => self.run(false),
+            Notice::WorkerReady(worker) => {
+                self.dispatcher.ready(worker);
+                self.tell_ready();
+            }
+            Notice::WorkerLost(worker) => self.worker_lost(worker, now),
+            Notice::Predicted { worker, ticket, results } => self.predicted(worker, ticket, results, now),
+            Notice::WithoutModel => self.without_model(now),
+            Notice::Answered(label) => self.answered(label, now),
+            Notice::Skipped => self.skipped(),
+            Notice::Undone => self.undone(now),
+            Notice::Flagged(flagged) => self.asked.iter_mut().for_each(|asked| asked.flagged = flagged),
+            Notice::Noted(note) => {
+                let note = (!note.trim().is_empty()).then_some(note);
+                self.asked.iter_mut().for_each(|asked| asked.note.clone_from(&note));
+            }
+            Notice::Opened(item) => self.opened(item, now),
+            Notice::Closed => self.closed(),
+            Notice::Reviewed(item, label) => self.reviewed(item, label, now),
+            Notice::Committed(ids, durable) => self.committed(ids, durable),
+            Notice::Frozen(batch) => self.outbox.iter_mut().for_each(|outbox| outbox.frozen(batch)),
+            Notice::Replied(batch, reply) => self.replied(batch, reply, now),
+            Notice::Leading(kept) => self.leading(kept),
+            Notice::Online(online) => self.outbox.iter_mut().for_each(|outbox| outbox.online(online)),
+            Notice::ResumeDelivery => self.outbox.iter_mut().for_each(Outbox::resume),
+            Notice::RetryRefused(records) => self.retry_refused(&records),
+            Notice::Elsewhere(records) => self.elsewhere(records, now),
+            Notice::SentElsewhere(records) => {
+                self.outbox.iter_mut().for_each(|outbox| outbox.sent_elsewhere(&records));
+            }
+            Notice::Attention(visible) => self.attention(visible, now),
+            Notice::PolicyChanged(policy) => self.policy_changed(policy),
+            Notice::Tick => {}
+        }
+        self.go_on(now);
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When a [`Notice::Tick`] is wanted at the latest.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let delivery = self.outbox.as_ref().and_then(Outbox::wake_at);
+        self.dispatcher.wake_at().into_iter().chain(delivery).min()
+    }
+
+    /// Everything that follows from a notice without another one.
+    fn go_on(&mut self, now: Timestamp) {
+        for worker in self.dispatcher.overdue(now) {
+            self.command(Command::Worker(Order::Stop(worker)));
+            self.worker_lost(worker, now);
+        }
+        self.redecide(now);
+        self.flush_accepts();
+        for order in self.dispatcher.orders(now) {
+            self.command(Command::Worker(order));
+        }
+        self.ask(now);
+        self.run_errands(now);
+        self.tell_done();
+    }
+
+    fn run(&mut self, running: bool) {
+        self.running = running;
+        self.dispatcher.run(running && self.rules.model.is_some());
+        if running && self.rules.model.is_none() {
+            self.tell_ready();
+        }
+    }
+
+    fn tell_ready(&mut self) {
+        if !std::mem::replace(&mut self.told_ready, true) {
+            self.command(Command::Tell(Milestone::Ready));
+        }
+    }
+
+    fn tell_done(&mut self) {
+        let done = self.phase() == Phase::Finished;
+        if done && !self.told_done {
+            self.command(Command::Tell(Milestone::Done));
+        }
+        self.told_done = done;
+    }
+
+    fn command(&mut self, command: Command) {
+        self.commands.push_back(command);
+    }
+
+    fn entry(&self, item: ItemKey) -> Option<&Entry> {
+        self.entries.get(item.0 as usize)
+    }
+
+    fn entry_mut(&mut self, item: ItemKey) -> Option<&mut Entry> {
+        self.entries.get_mut(item.0 as usize)
+    }
+}
