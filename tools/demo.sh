@@ -30,8 +30,27 @@ PY
 ) || fail "port ${PORT:-8080} is busy or not allowed" "choose another: make demo PORT=9000" "or leave PORT away"
 
 if [ "${STATIC:-0}" != 0 ]; then
+    log="$HITL_CACHE/log/static.log"
+    python3 -m http.server "$port" --bind 127.0.0.1 --directory dist >"$log" 2>&1 &
+    server=$!
+    trap 'kill "$server" 2>/dev/null' EXIT
+    trap exit INT TERM
+    # The URL is printed once it answers.
+    python3 - "$port" <<'PY' || fail "the file server did not start: $(tail -n 1 "$log")" "the log: $log"
+import socket, sys, time
+
+for _ in range(100):
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close()
+        sys.exit(0)
+    except OSError:
+        time.sleep(0.05)
+sys.exit(1)
+PY
+    say "a plain file server, no special headers; stop with Ctrl-C"
     printf 'http://localhost:%s/\n' "$port"
-    exec python3 -m http.server "$port" --bind 127.0.0.1 --directory dist >"$HITL_CACHE/log/static.log" 2>&1
+    wait "$server"
+    exit
 fi
 
 say "building the collector"

@@ -66,19 +66,19 @@ debian_way() {
 
 # The ordinary way first, Debian's where rustup's host cannot be reached. HITL_WASM=rustup|debian decides.
 wasm_compiler() {
-    case "${HITL_WASM:-}" in
-    debian) debian_way && return ;;
+    # A machine that took Debian's way stays on it: its cache is warm, and no time-out is waited for again.
+    case "$(wasm_way)" in
+    debian)
+        debian_way
+        return
+        ;;
     "" | rustup) ;;
-    *) fail "HITL_WASM=$HITL_WASM is unknown" "HITL_WASM=rustup or HITL_WASM=debian" ;;
+    *) fail "HITL_WASM=$(wasm_way) is unknown" "HITL_WASM=rustup or HITL_WASM=debian" ;;
     esac
     if command -v rustup >/dev/null 2>&1; then
         if rustup_has_wasm; then
             echo rustup >"$HITL_CACHE/wasm-way"
             return
-        fi
-        # A machine that took Debian's way stays on it: no time-out to wait for on every run.
-        if [ -z "${HITL_WASM:-}" ] && [ "$(wasm_way)" = debian ]; then
-            debian_way && return
         fi
         say "rustup target add $WASM_TARGET"
         if RUSTUP_MAX_RETRIES=1 timeout 120 rustup target add "$WASM_TARGET" >"$HITL_CACHE/log/rustup.log" 2>&1 && rustup_has_wasm; then
