@@ -1,0 +1,29 @@
+# Each target stands alone: it installs what it needs, does only what is missing, and says so.
+# `make help` lists them. Where things are kept: tools/env.sh; versions: tools/versions.env.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export STATIC PORT DATA RELAXED HITL_WASM
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: dist ## Build all and serve the demo; STATIC=1: from a plain file server; PORT=9000; DATA=dir
+	@tools/demo.sh
+
+.PHONY: test
+test: ## Format, clippy, native tests, browser tests, end-to-end tests
+	@tools/setup.sh test
+	@tools/test.sh
+
+.PHONY: dist
+dist: ## Build dist/: the demo and the npm package; RELAXED=0: no second Worker
+	@tools/setup.sh demo
+	@tools/dist.sh
+
+.PHONY: sizes
+sizes: dist ## What a browser downloads, as JSON lines; fails over a target
+	@tools/sizes dist

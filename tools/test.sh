@@ -1,0 +1,82 @@
+#!/bin/bash
+# Every check of the project, one stage after the other; the last line is `N passed, N failed`.
+# A stage counts its own tests; one that has none (format, clippy, sizes) counts as one.
+# Names of stages as arguments run only those: tools/test.sh format native
+set -uo pipefail
+HITL_ROOT=$(cd "$(dirname "$0")/.." && pwd)
+. "$HITL_ROOT/tools/env.sh"
+cd "$ROOT"
+selected=" $* "
+passed=0
+failed=0
+mkdir -p "$HITL_CACHE/log"
+
+# stage NAME COMMAND…: runs it, shows it, adds up what it says it has tested.
+stage() {
+    local name=$1
+    shift
+    local group=${name%% *}
+    [ "$selected" = "  " ] || [[ $selected == *" $group "* ]] || return 0
+    local log="$HITL_CACHE/log/test-${name//[ ,\/]/-}.log" began=$SECONDS status good bad
+    printf '\n== %s\n' "$name"
+    "$@" 2>&1 | tee "$log"
+    status=$?
+    # cargo and wasm-bindgen-test-runner: "test result: ok. 3 passed; 0 failed; …"; node: "# pass 3".
+    read -r good bad < <(sed 's/\x1b\[[0-9;]*m//g' "$log" | awk '
+        /^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) good += $(i-1); if ($i ~ /^failed/) bad += $(i-1) } seen = 1 }
+        /^# (pass|fail|cancelled) [0-9]+$/ { if ($2 == "pass") good += $3; else bad += $3; seen = 1 }
+        END { print good + 0, bad + 0 }')
+    if [ "$good$bad" = 00 ] && [ $status = 0 ]; then good=1; fi
+    if [ "$bad" = 0 ] && [ $status != 0 ]; then bad=1; fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    printf -- '-- %s: %s passed, %s failed (%s s)\n' "$name" "$good" "$bad" $((SECONDS - began))
+}
+
+native() { tools/cargo-native "$@"; }
+web() { tools/cargo-web "$@"; }
+clippy_native() { native clippy --locked --quiet --all-targets "$@" -- -D warnings; }
+clippy_web() { web clippy --locked --quiet --target "$WASM_TARGET" --all-targets "$@" -- -D warnings; }
+
+# Browser tests are the test targets that use wasm_bindgen_test; their feature is the one that
+# Cargo.toml requires for them. Prints "feature target" a line.
+browser_tests() {
+    cargo metadata --locked --no-deps --format-version 1 | node -e '
+        const { packages } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        for (const target of packages[0].targets.filter((target) => target.kind.includes("test"))) {
+            if (!require("fs").readFileSync(target.src_path, "utf8").includes("wasm_bindgen_test")) continue;
+            console.log((target["required-features"] ?? []).join(",") || "none", target.name);
+        }'
+}
+
+# In headless Chromium, driven by Debian's chromedriver with the flags of webdriver.json.
+browser() {
+    local features=$1
+    shift
+    CHROMEDRIVER=$(command -v chromedriver) WASM_BINDGEN_TEST_TIMEOUT=120 \
+        tools/cargo-web test --locked --quiet --target "$WASM_TARGET" --features "$features" "$@" </dev/null
+}
+
+e2e() { node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null; }
+
+stage "format" cargo fmt --check
+stage "clippy none" clippy_native
+stage "clippy infer" clippy_native --features infer
+stage "clippy collector" clippy_native --features collector
+stage "clippy infer,collector" clippy_native --features infer,collector
+stage "clippy page" clippy_web --features page
+stage "clippy worker" clippy_web --features worker
+stage "native none" native test --locked --quiet
+stage "native infer" native test --locked --quiet --features infer
+stage "native collector" native test --locked --quiet --features collector
+if found=$(browser_tests); then
+    while read -r features name; do
+        [ -z "$name" ] || stage "browser $name" browser "${features#none}" --test "$name"
+    done <<<"$found"
+fi
+stage "dist" tools/dist.sh
+stage "sizes" tools/sizes dist
+stage "e2e" e2e
+
+printf '\n%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
