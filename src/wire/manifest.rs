@@ -70,7 +70,8 @@ fn card(node: &Node<'_>) -> Option<ModelCard> {
     let question = optional(&fields, "question", |node| Some(node.name()?.to_owned()));
     let licence = optional(&fields, "licence", |node| Some(node.name()?.to_owned()));
     let card = optional(&fields, "card", |node| Some(node.name()?.to_owned()));
-    (editor_schema?, schema?);
+    editor_schema?;
+    schema?;
     let (input_name, input) = input?;
     let (scores, features) = outputs?;
     Some(ModelCard {
