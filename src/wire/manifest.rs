@@ -139,7 +139,8 @@ fn labels(node: &Node<'_>) -> Option<LabelSet> {
     let mut first_of = std::collections::HashMap::new();
     for (i, label) in read.iter().enumerate() {
         let Some(label) = label else { continue };
-        if let Some(first) = first_of.insert(label.id.clone(), i) {
+        let first = *first_of.entry(label.id.clone()).or_insert(i);
+        if first != i {
             let _: Option<()> = nodes[i].report(
                 format!("the id {:?}, which labels[{first}] has", label.id),
                 "an id that no other label has",
