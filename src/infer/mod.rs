@@ -1,1 +1,5 @@
-//! infer
+//! The model at work, native and Wasm: [`pipeline`] takes an item's content to scores over any [`engine`].
+
+pub mod engine;
+pub mod error;
+pub mod pipeline;

@@ -1,1 +1,4 @@
-//! wire
+//! Every format that enters or leaves; only this layer derives `Serialize`.
+
+pub mod manifest;
+pub mod worker;

@@ -1,0 +1,84 @@
+//! What a model is, reads and answers, checked: past this type nobody validates a manifest again.
+
+use std::fmt;
+
+use super::InputSpec;
+use crate::domain::label::LabelSet;
+use crate::domain::prediction::{Activation, ScoreScale, Temperature};
+
+/// A model as its manifest describes it; made by [`crate::wire::manifest::parse`] only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCard {
+    /// The model's name, as records say it.
+    pub name: String,
+    /// The model's version, as records say it.
+    pub version: String,
+    /// Address of the ONNX file, relative to the manifest's.
+    pub file: String,
+    /// Digest of the ONNX file.
+    pub sha256: Digest,
+    /// Size of the ONNX file.
+    pub bytes: u64,
+    /// The graph's input by name; `None`: it has one only.
+    pub input_name: Option<String>,
+    /// What an item must be and how it becomes the input tensor.
+    pub input: InputSpec,
+    /// The output that holds one score a label; `None` for a model that gives features only.
+    pub scores: Option<ScoresOutput>,
+    /// The graph's feature output by name, if there is one.
+    pub features: Option<String>,
+    /// The answers, in the order of the scores.
+    pub labels: LabelSet,
+    /// Calibration that the model's maker measured.
+    pub temperature: Temperature,
+    /// The question that the person is asked.
+    pub question: Option<String>,
+    /// The licence, as an SPDX expression or in words.
+    pub licence: Option<String>,
+    /// Address of the model card, relative to the manifest's.
+    pub card: Option<String>,
+}
+
+/// Which output holds the scores, and what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScoresOutput {
+    /// The output by name; `None`: it is the only one beside the features.
+    pub name: Option<String>,
+    /// Logits or probabilities.
+    pub scale: ScoreScale,
+    /// How logits become probabilities.
+    pub activation: Activation,
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Reads 64 hexadecimal digits in either case.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let text = text.as_bytes();
+        let mut digest = [0; 32];
+        if text.len() != 2 * digest.len() {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(digest))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
