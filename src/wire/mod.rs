@@ -1,1 +1,4 @@
-//! wire
+//! Every format that enters or leaves: versioned, with a published schema and a golden file.
+
+pub mod moment;
+pub mod record;
