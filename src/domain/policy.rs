@@ -4,6 +4,8 @@
 //! deterministic random sample, combined with any and all; every one is evaluated and its result kept, so
 //! that each decision can be explained afterwards.
 
+use std::fmt;
+
 use super::ident::draw;
 use super::item::Item;
 use super::label::{LabelId, LabelSet};
@@ -121,6 +123,8 @@ pub struct Decision {
 pub struct Reason {
     /// Where the rule stands in the policy: `accept_at`, `defer_when.any[0].label_in`.
     pub rule: String,
+    /// The rule with its values, in plain words: `margin below 0.1`.
+    pub says: String,
     /// Whether it held.
     pub held: bool,
 }
@@ -160,20 +164,24 @@ impl Policy {
         prediction.confidence >= Confidence::new(self.threshold(prediction.label()))
     }
 
-    /// Every rule with the result it had in `decision`, which this policy must have made.
+    /// Every rule with the result it had in `decision`, which this policy must have made of `prediction`.
     #[must_use]
-    pub fn explain(&self, decision: Decision, labels: &LabelSet) -> Vec<Reason> {
-        let mut rules = vec!["accept_at".to_owned()];
+    pub fn explain(
+        &self,
+        decision: Decision,
+        prediction: Option<&Prediction>,
+        labels: &LabelSet,
+    ) -> Vec<Reason> {
+        let threshold = prediction.map_or(self.accept_at, |p| self.threshold(p.label()));
+        let mut rules = vec![("accept_at".to_owned(), format!("confidence at least {threshold}"))];
         for (name, condition) in [("defer_when", &self.defer_when), ("audit_when", &self.audit_when)] {
             if let Some(condition) = condition {
                 condition.name_rules(name, labels, &mut rules);
             }
         }
-        rules
-            .into_iter()
-            .enumerate()
-            .map(|(i, rule)| Reason { rule, held: i < MOST_CONDITIONS && decision.held >> i & 1 == 1 })
-            .collect()
+        let held = |i: usize| i < MOST_CONDITIONS && decision.held >> i & 1 == 1;
+        let reasons = rules.into_iter().enumerate();
+        reasons.map(|(i, (rule, says))| Reason { rule, says, held: held(i) }).collect()
     }
 }
 
@@ -223,37 +231,48 @@ impl Condition {
         held
     }
 
-    fn name_rules(&self, path: &str, labels: &LabelSet, rules: &mut Vec<String>) {
-        let parts = |word: &str, parts: &[Condition], rules: &mut Vec<String>| {
+    /// Adds (path, words) of each part and of itself, in the order of [`Condition::evaluate`].
+    fn name_rules(&self, path: &str, labels: &LabelSet, rules: &mut Vec<(String, String)>) {
+        let mut of_parts = |word: &str, parts: &[Condition]| {
             for (i, part) in parts.iter().enumerate() {
                 part.name_rules(&format!("{path}.{word}[{i}]"), labels, rules);
             }
         };
         let bound = |name: &str, bound: &Bound| match bound {
-            Bound::Below(limit) => format!("{path}.{name}_below({limit})"),
-            Bound::AtLeast(limit) => format!("{path}.{name}_at_least({limit})"),
+            Bound::Below(limit) => (format!("{name}_below"), format!("{name} below {limit}")),
+            Bound::AtLeast(limit) => (format!("{name}_at_least"), format!("{name} at least {limit}")),
         };
-        let own = match self {
-            Condition::Any(list) => {
-                parts("any", list, rules);
-                format!("{path}.any")
+        let (word, says) = match self {
+            Condition::Any(parts) => {
+                of_parts("any", parts);
+                ("any".into(), "any of these".into())
             }
-            Condition::All(list) => {
-                parts("all", list, rules);
-                format!("{path}.all")
+            Condition::All(parts) => {
+                of_parts("all", parts);
+                ("all".into(), "all of these".into())
             }
             Condition::Confidence(limit) => bound("confidence", limit),
             Condition::Margin(limit) => bound("margin", limit),
             Condition::Entropy(limit) => bound("entropy", limit),
             Condition::LabelIn(list) => {
-                let names: Vec<_> =
-                    list.iter().filter_map(|id| labels.get(*id)).map(|label| &*label.id).collect();
-                format!("{path}.label_in({})", names.join(", "))
+                let names = list.iter().filter_map(|id| labels.get(*id)).map(|label| &*label.id);
+                ("label_in".into(), format!("label in {}", names.collect::<Vec<_>>().join(", ")))
             }
-            Condition::Meta { path: meta, .. } => format!("{path}.meta({meta})"),
-            Condition::Sample { percent, .. } => format!("{path}.sample({percent} %)"),
+            Condition::Meta { path: meta, test } => ("meta".into(), format!("meta {meta} {test}")),
+            Condition::Sample { percent, .. } => ("sample".into(), format!("in the {percent} % sample")),
         };
-        rules.push(own);
+        rules.push((format!("{path}.{word}"), says));
+    }
+}
+
+impl fmt::Display for MetaTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MetaTest::Exists => f.write_str("exists"),
+            MetaTest::In(values) => write!(f, "is one of {} values", values.len()),
+            MetaTest::Below(limit) => write!(f, "below {limit}"),
+            MetaTest::AtLeast(limit) => write!(f, "at least {limit}"),
+        }
     }
 }
 
@@ -365,11 +384,11 @@ mod tests {
         assert_eq!(
             said,
             [
-                "accept_at=true",
-                "defer_when.any[0].label_in(cat, owl)=true",
-                "defer_when.any[1].meta(source)=true",
-                "defer_when.any[2].margin_below(0.1)=false",
-                "defer_when.any=true",
+                "accept_at: confidence at least 0.9 = true",
+                "defer_when.any[0].label_in: label in cat, owl = true",
+                "defer_when.any[1].meta: meta source is one of 1 values = true",
+                "defer_when.any[2].margin_below: margin below 0.1 = false",
+                "defer_when.any: any of these = true",
             ]
         );
     }

@@ -130,7 +130,7 @@ impl Session {
             answer: Some(answer),
             supersedes: entry.record,
             prediction: entry.prediction.map(|prediction| self.in_words(&prediction)),
-            policy: entry.decision.map(|decision| self.in_reasons(decision)),
+            policy: entry.decision.map(|decision| self.in_reasons(decision, entry.prediction.as_ref())),
             prediction_shown: asked.shown,
             annotator: self.rules.annotator.clone(),
             session: self.rules.session.clone(),

@@ -7,7 +7,7 @@ use crate::domain::correction::{Correction, Kind, PredictionSaid, PredictionShow
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{Aside, AsideReason, Failed, Item, ItemKey};
-use crate::domain::policy::{Decision, Outcome, Policy};
+use crate::domain::policy::{Decision, Outcome, Policy, Reason};
 use crate::domain::prediction::Prediction;
 use crate::domain::queue::Doubt;
 
@@ -260,7 +260,7 @@ impl Session {
             answer: Some(said.label.clone()),
             supersedes: entry.record,
             prediction: Some(said),
-            policy: entry.decision.map(|decision| self.in_reasons(decision)),
+            policy: entry.decision.map(|decision| self.in_reasons(decision, entry.prediction.as_ref())),
             prediction_shown: PredictionShown::Hidden,
             annotator: None,
             session: self.rules.session.clone(),
@@ -328,8 +328,12 @@ impl Session {
         }
     }
 
-    pub(super) fn in_reasons(&self, decision: Decision) -> (Outcome, Vec<crate::domain::policy::Reason>) {
-        (decision.outcome, self.rules.policy.explain(decision, &self.rules.labels))
+    pub(super) fn in_reasons(
+        &self,
+        decision: Decision,
+        prediction: Option<&Prediction>,
+    ) -> (Outcome, Vec<Reason>) {
+        (decision.outcome, self.rules.policy.explain(decision, prediction, &self.rules.labels))
     }
 
     /// Changes an item's stage and every count that follows from it.

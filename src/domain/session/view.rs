@@ -8,7 +8,7 @@ use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{Aside, AsideReason, Item, ItemKey};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::outbox::Hold;
-use crate::domain::policy::{Outcome, Policy};
+use crate::domain::policy::{Outcome, Policy, Reason};
 use crate::domain::prediction::{Confidence, Prediction};
 use crate::domain::progress::{Coverage, Progress};
 
@@ -195,12 +195,13 @@ impl Session {
             Some(decision) => decision,
         };
         let threshold = self.rules.policy.threshold(prediction.label());
-        let rules: Vec<_> = self.in_reasons(decision).1.into_iter().filter(|reason| reason.held).collect();
+        let rules: Vec<_> =
+            self.in_reasons(decision, Some(&prediction)).1.into_iter().filter(|reason| reason.held).collect();
         let by_rule = rules.iter().filter(|reason| reason.rule.starts_with("defer_when"));
         let sure = prediction.confidence >= Confidence::new(threshold);
         match decision.outcome {
             Outcome::Audit => Why::NotSureOrCheck,
-            _ if sure => Why::Rule(by_rule.map(|reason| reason.rule.clone()).collect()),
+            _ if sure => Why::Rule(by_rule.map(|reason| reason.says.clone()).collect()),
             _ if self.rules.policy.audit_when.is_some() => Why::NotSureOrCheck,
             _ => Why::NotSure { confidence: prediction.confidence, threshold },
         }
@@ -303,8 +304,9 @@ impl Session {
 
     /// What the policy said of an item, with every rule's result.
     #[must_use]
-    pub fn decision(&self, key: ItemKey) -> Option<(Outcome, Vec<crate::domain::policy::Reason>)> {
-        self.entry(key)?.decision.map(|decision| self.in_reasons(decision))
+    pub fn decision(&self, key: ItemKey) -> Option<(Outcome, Vec<Reason>)> {
+        let entry = self.entry(key)?;
+        entry.decision.map(|decision| self.in_reasons(decision, entry.prediction.as_ref()))
     }
 
     /// A record by its identity.

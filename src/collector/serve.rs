@@ -1,0 +1,99 @@
+//! Listening, from the options to the last answer.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::options::Options;
+use super::routes::{Settings, router};
+use super::store::{OpenError, Store};
+
+/// How long requests under way may take once the collector is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why the collector does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// `--dir` is not a folder.
+    #[error("--dir {}: there is no such folder: build the page first, or leave --dir out", .0.display())]
+    NoDir(PathBuf),
+    /// The records would be served as files.
+    #[error(
+        "--data {}: lies within --dir, so everybody could download the database: give a folder outside",
+        .0.display()
+    )]
+    DataServed(PathBuf),
+    /// The address cannot be listened on.
+    #[error("{address}: cannot listen there ({why}): give another --port (0 for any) or --host")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// The system took the listener away.
+    #[error("the server failed: {0}")]
+    Failed(std::io::Error),
+}
+
+/// Serves until `stop` is ready, then finishes the requests under way and closes the database.
+/// `listening` is called once with the address.
+///
+/// # Errors
+/// Why it does not run.
+pub async fn serve(
+    options: Options,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    if let Some(dir) = &options.dir
+        && !dir.is_dir()
+    {
+        return Err(ServeError::NoDir(dir.clone()));
+    }
+    // Made first: a path that does not exist yet cannot be compared. `open` says what went wrong.
+    let _ = std::fs::create_dir_all(&options.data);
+    if let Some(dir) = &options.dir
+        && let (Ok(dir), Ok(data)) = (dir.canonicalize(), options.data.canonicalize())
+        && data.starts_with(&dir)
+    {
+        return Err(ServeError::DataServed(options.data));
+    }
+    let (store, writer) = Store::open(&options.data)?;
+    let address = SocketAddr::new(options.host, options.port);
+    let listener = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
+    let bound = listener.local_addr().map_err(ServeError::Failed)?;
+    let settings = Settings {
+        origins: options.origins,
+        loopback: options.host.is_loopback(),
+        max_body: options.max_body,
+    };
+    let routes = router(store, settings, options.dir.as_deref());
+    listening(bound);
+
+    let (stopping, stopped) = oneshot::channel();
+    let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = stopping.send(());
+    });
+    let out_of_patience = async move {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(GRACE).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = async { server.await } => ended.map_err(ServeError::Failed)?,
+        () = out_of_patience => return Ok(()),
+    }
+    // Every request is answered, so nobody else holds the store: what was acknowledged is written.
+    let _ = tokio::task::spawn_blocking(move || writer.finish()).await;
+    Ok(())
+}
