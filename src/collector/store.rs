@@ -416,3 +416,22 @@ fn count(db: &Connection) -> rusqlite::Result<Counts> {
     })?;
     Ok(counts)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_commit_waits_for_the_disk() {
+        // A killed process does not show it (the system still has the pages), only a power cut would.
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = Connection::open(folder.path().join(FILE)).unwrap();
+        assert_eq!(prepare(&mut db).unwrap(), VERSION);
+        let set =
+            |name| db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+        assert_eq!(set("journal_mode"), rusqlite::types::Value::Text("wal".into()));
+        assert_eq!(set("synchronous"), rusqlite::types::Value::Integer(2), "2 is FULL");
+    }
+}

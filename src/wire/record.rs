@@ -214,6 +214,16 @@ pub struct Reason {
     pub result: bool,
 }
 
+/// `value` to six decimals, as numbers should stand in a record.
+///
+/// A number of few digits is read exactly by every JSON reader, also by those that trade the last bit
+/// for size or speed (`serde_json` without `float_roundtrip`). A record that was stored, read and
+/// written again is then still the same record to a backend that compares contents.
+#[must_use]
+pub fn six_decimals(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 impl Record {
     /// Reads a record from JSON text.
     ///
