@@ -5,6 +5,7 @@
 //! the browser's: a kind gets [`Raw`] content.
 
 pub mod card;
+pub mod data_url;
 pub mod image;
 pub mod numbers;
 
