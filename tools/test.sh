@@ -49,12 +49,13 @@ browser_tests() {
         }'
 }
 
+# No --quiet: cargo would hand it on to the runner, which does not know it.
 # In headless Chromium, driven by Debian's chromedriver with the flags of webdriver.json.
 browser() {
     local features=$1
     shift
     CHROMEDRIVER=$(command -v chromedriver) WASM_BINDGEN_TEST_TIMEOUT=120 \
-        tools/cargo-web test --locked --quiet --target "$WASM_TARGET" --features "$features" "$@" </dev/null
+        tools/cargo-web test --locked --target "$WASM_TARGET" --features "$features" "$@" </dev/null
 }
 
 e2e() { node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null; }
