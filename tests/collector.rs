@@ -802,6 +802,46 @@ fn two_collectors_on_one_folder_store_each_record_once() {
     assert_eq!(two[0].get("/export").text, two[1].get("/export").text);
 }
 
+/// The fenced blocks of a language in `docs/backend.md`.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let page = include_str!("../docs/backend.md");
+    page.split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| block.strip_prefix(&format!("{language}\n")))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_page_for_backends_do_what_it_says() {
+    let data = TempDir::new().unwrap();
+    let collector = Collector::start(data.path(), &["--allow-origin", "https://example.org"]);
+    let port = collector.url.rsplit_once(':').unwrap().1;
+    let mut said = blocks("sh").into_iter().filter(|block| block.contains("curl ")).map(|block| {
+        let script = format!("set -e\n{}", block.replace("127.0.0.1:8787", &format!("127.0.0.1:{port}")));
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(output.status.success(), "{block}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    });
+    let shown: Vec<Value> = blocks("json").iter().map(|block| serde_json::from_str(block).unwrap()).collect();
+    let [example, answer, error, counts] = shown.as_slice() else { panic!("{} blocks", shown.len()) };
+    Record::from_json(example).unwrap();
+    assert_eq!(&serde_json::from_str::<Value>(&said.next().unwrap()).unwrap(), answer);
+    assert_eq!(&serde_json::from_str::<Value>(&said.next().unwrap()).unwrap(), error);
+    let preflight = said.next().unwrap();
+    for line in blocks("http")[0].lines() {
+        assert!(
+            preflight.lines().any(|said| said.trim_end().eq_ignore_ascii_case(line)),
+            "{line}: {preflight}"
+        );
+    }
+    let reading = said.next().unwrap();
+    assert!(said.next().is_none());
+    assert_eq!(&collector.get("/counts").json(), counts);
+    assert_eq!(reading.matches("019b76da-a82a-7c3e-9d41-5b6f0a1c2e3d").count(), 3);
+    assert!(reading.contains("\"status\":\"ok\""));
+}
+
 /// Not a test of speed: prints what this machine does. `cargo test --features collector --release --test
 /// collector -- --ignored --nocapture speed`
 #[test]

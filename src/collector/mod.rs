@@ -6,6 +6,7 @@
 //! | [`admission`] | which pages and hosts may talk to it |
 //! | [`intake`] | body -> records, each good or refused with its problems |
 //! | [`store`] | keeps records in SQLite, durable before it answers |
+//! | [`tally`] | the stored records item by item: which count now, how many there are |
 //! | [`outflow`] | streams exports |
 //! | [`answer`] | errors as JSON, each with its mend |
 //! | [`routes`] | HTTP in, HTTP out |
@@ -23,3 +24,4 @@ pub mod outflow;
 pub mod routes;
 pub mod serve;
 pub mod store;
+pub mod tally;

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::store::each_item;
+use super::tally::each_item;
 use crate::wire::export::{csv_header, csv_row};
 use crate::wire::record::Record;
 

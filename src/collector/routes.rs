@@ -85,15 +85,7 @@ pub fn router(store: Store, settings: Settings, dir: Option<&Path>) -> Router {
     };
     all.layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(REFERRER_POLICY, "no-referrer"))
-        .layer(CatchPanicLayer::custom(|_| {
-            Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "broken",
-                "the collector failed at this request",
-                "please report it with what stands in its output; nothing of the request was stored",
-            )
-            .into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|_| broken().into_response()))
         .layer(cors)
 }
 
@@ -123,14 +115,7 @@ async fn take(State(desk): State<Desk>, request: Request) -> Result<Json<Value>,
     let layout = layout(request.headers())?;
     let body = body(request, desk.settings.max_body).await?;
     let read = tokio::task::spawn_blocking(move || read_body(layout, &body)).await;
-    let candidates = read.map_err(|_| {
-        Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "broken",
-            "the collector failed at this body",
-            "please report it; nothing of it was stored",
-        )
-    })??;
+    let candidates = read.map_err(|_| broken())??;
 
     let good = candidates.iter().filter_map(|candidate| match candidate {
         Candidate::Good(record) => Some((**record).clone()),
@@ -258,6 +243,16 @@ async fn counts(State(desk): State<Desk>) -> Result<Response, Refusal> {
 async fn health(State(desk): State<Desk>) -> Result<Response, Refusal> {
     desk.store.check().await?;
     Ok(Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})).into_response())
+}
+
+/// The answer to a panic; the panic itself stands in the collector's output.
+fn broken() -> Refusal {
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "broken",
+        "the collector failed at this request",
+        "please report it with what stands in the collector's output",
+    )
 }
 
 async fn wrong_method() -> Refusal {
