@@ -1,7 +1,7 @@
 //! The convolution that mixes all channels, and with one tap the matrix product: 4 pixels by 8 channels at a time.
 #![allow(unsafe_code)]
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, four};
 
 /// Output channels of one packed panel.
 pub(super) const PANEL: usize = 8;
@@ -115,8 +115,7 @@ pub(super) fn convolve(
     // of; and it writes (and adds) at most `out_channels` values for each of its pixels.
     unsafe {
         while pixel + TILE <= pixels {
-            let from: [*const f32; TILE] =
-                std::array::from_fn(|m| input.as_ptr().add(reach.first(pixel + m)));
+            let from = [pixel, pixel + 1, pixel + 2, pixel + 3].map(|p| input.as_ptr().add(reach.first(p)));
             for panel in 0..panels {
                 loops.tile(
                     from,
@@ -158,7 +157,8 @@ struct Loops {
     high: Lanes,
 }
 
-/// Where a tile's first result goes, and how many channels there are from it to the end of the pixel.
+/// Where a result goes, and how many channels there are from it to the end of the pixel.
+#[derive(Clone, Copy)]
 struct Edge {
     to: *mut f32,
     shortcut: *const f32,
@@ -186,6 +186,22 @@ impl Edge {
             }
         }
     }
+
+    /// The place `step` values further on.
+    ///
+    /// # Safety
+    /// It must lie inside the output, and inside the shortcut if there is one.
+    #[inline(always)]
+    unsafe fn moved(self, step: usize, channels: usize) -> Edge {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Edge {
+                to: self.to.add(step),
+                shortcut: if self.shortcut.is_null() { self.shortcut } else { self.shortcut.add(step) },
+                channels,
+            }
+        }
+    }
 }
 
 impl Loops {
@@ -197,30 +213,27 @@ impl Loops {
     unsafe fn tile(&self, from: [*const f32; TILE], mut w: *const f32, bias: *const f32, edge: Edge) {
         // SAFETY: see `convolve`.
         unsafe {
-            let mut sums = [[Lanes::load(bias), Lanes::load(bias.add(4))]; TILE];
+            let start = [Lanes::load(bias), Lanes::load(bias.add(4))];
+            let mut sums: [[Lanes; 2]; TILE] = [start, start, start, start];
             for row in 0..self.rows {
                 let mut at = row * self.row_step;
                 let end = at + self.run;
                 while at < end {
                     let (w0, w1) = (Lanes::load(w), Lanes::load(w.add(4)));
-                    for m in 0..TILE {
-                        let x = Lanes::load_splat(from[m].add(at));
-                        sums[m][0] = sums[m][0].plus_product(x, w0);
-                        sums[m][1] = sums[m][1].plus_product(x, w1);
-                    }
+                    four!(|M| {
+                        let x = Lanes::load_splat(from[M].add(at));
+                        sums[M][0] = sums[M][0].plus_product(x, w0);
+                        sums[M][1] = sums[M][1].plus_product(x, w1);
+                    });
                     at += 1;
                     w = w.add(PANEL);
                 }
             }
-            for (m, sum) in sums.into_iter().enumerate() {
-                let step = m * self.out_channels;
-                let shortcut = if edge.shortcut.is_null() { edge.shortcut } else { edge.shortcut.add(step) };
-                self.finish(sum, shortcut, edge.to.add(step), edge.channels);
-            }
+            four!(|M| self.finish(sums[M], edge.moved(M * self.out_channels, edge.channels)));
         }
     }
 
-    /// One pixel by `N` panels.
+    /// One pixel by `N` panels, at most [`ROW`].
     ///
     /// # Safety
     /// See [`convolve`]; `N` panels must follow each other from `w` on.
@@ -228,36 +241,37 @@ impl Loops {
     unsafe fn row<const N: usize>(&self, from: *const f32, mut w: *const f32, bias: *const f32, edge: Edge) {
         // SAFETY: see `convolve`.
         unsafe {
-            let mut sums: [[Lanes; 2]; N] = std::array::from_fn(|n| {
-                [Lanes::load(bias.add(n * PANEL)), Lanes::load(bias.add(n * PANEL + 4))]
+            let none = [Lanes::splat(0.0), Lanes::splat(0.0)];
+            let mut sums: [[Lanes; 2]; ROW] = [none, none, none, none];
+            four!(|P| if P < N {
+                let bias = bias.add(P * PANEL);
+                sums[P] = [Lanes::load(bias), Lanes::load(bias.add(4))];
             });
             for row in 0..self.rows {
                 let mut x = from.add(row * self.row_step);
                 for _ in 0..self.run {
                     let value = Lanes::load_splat(x);
-                    for (n, sum) in sums.iter_mut().enumerate() {
-                        let w = w.add(n * self.panel_len);
-                        sum[0] = sum[0].plus_product(value, Lanes::load(w));
-                        sum[1] = sum[1].plus_product(value, Lanes::load(w.add(4)));
-                    }
+                    four!(|P| if P < N {
+                        let w = w.add(P * self.panel_len);
+                        sums[P][0] = sums[P][0].plus_product(value, Lanes::load(w));
+                        sums[P][1] = sums[P][1].plus_product(value, Lanes::load(w.add(4)));
+                    });
                     x = x.add(1);
                     w = w.add(PANEL);
                 }
             }
-            for (n, sum) in sums.into_iter().enumerate() {
-                let step = n * PANEL;
-                let shortcut = if edge.shortcut.is_null() { edge.shortcut } else { edge.shortcut.add(step) };
-                self.finish(sum, shortcut, edge.to.add(step), edge.channels - step);
-            }
+            four!(|P| if P < N {
+                self.finish(sums[P], edge.moved(P * PANEL, edge.channels - P * PANEL));
+            });
         }
     }
 
     /// Adds the shortcut, keeps within the limits and stores the channels that there are.
     ///
     /// # Safety
-    /// See [`convolve`]; `to`, and `shortcut` unless null, must reach over `min(channels, 8)` values.
+    /// See [`convolve`].
     #[inline(always)]
-    unsafe fn finish(&self, sum: [Lanes; 2], shortcut: *const f32, to: *mut f32, channels: usize) {
+    unsafe fn finish(&self, sum: [Lanes; 2], Edge { to, shortcut, channels }: Edge) {
         // SAFETY: whole panels are read and written in place, what is shorter by way of arrays of a panel's length.
         unsafe {
             if channels >= PANEL {
@@ -273,12 +287,10 @@ impl Loops {
                     std::ptr::copy_nonoverlapping(shortcut, add.as_mut_ptr(), channels);
                 }
                 let mut out = [0.0f32; PANEL];
-                for half in 0..2 {
-                    sum[half]
-                        .plus(Lanes::load(add.as_ptr().add(half * 4)))
-                        .within(self.low, self.high)
-                        .store(out.as_mut_ptr().add(half * 4));
-                }
+                let sum =
+                    [sum[0].plus(Lanes::load(add.as_ptr())), sum[1].plus(Lanes::load(add.as_ptr().add(4)))];
+                sum[0].within(self.low, self.high).store(out.as_mut_ptr());
+                sum[1].within(self.low, self.high).store(out.as_mut_ptr().add(4));
                 std::ptr::copy_nonoverlapping(out.as_ptr(), to, channels);
             }
         }

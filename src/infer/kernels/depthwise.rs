@@ -1,7 +1,7 @@
 //! The convolution that keeps its channels apart: 4 pixels by 8 channels at a time, every tap by its own pointer.
 #![allow(unsafe_code)]
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, four};
 
 const TILE: usize = 4;
 
@@ -85,22 +85,23 @@ pub(super) fn convolve(
             let to = output.as_mut_ptr().add(pixel * channels);
             while c + STEP <= channels {
                 let bias = bias.as_ptr().add(c);
-                let mut sums = [[Lanes::load(bias), Lanes::load(bias.add(4))]; TILE];
+                let start = [Lanes::load(bias), Lanes::load(bias.add(4))];
+                let mut sums: [[Lanes; 2]; TILE] = [start, start, start, start];
                 let mut w = weights.as_ptr().add(c);
                 for from in &from {
                     let (w0, w1) = (Lanes::load(w), Lanes::load(w.add(4)));
-                    for m in 0..TILE {
-                        let x = from[m].add(c);
-                        sums[m][0] = sums[m][0].plus_product(Lanes::load(x), w0);
-                        sums[m][1] = sums[m][1].plus_product(Lanes::load(x.add(4)), w1);
-                    }
+                    four!(|M| {
+                        let x = from[M].add(c);
+                        sums[M][0] = sums[M][0].plus_product(Lanes::load(x), w0);
+                        sums[M][1] = sums[M][1].plus_product(Lanes::load(x.add(4)), w1);
+                    });
                     // One past the last tap, this is never read.
                     w = w.wrapping_add(channels);
                 }
-                for (m, sum) in sums.into_iter().enumerate().take(tile) {
-                    sum[0].within(low, high).store(to.add(m * channels + c));
-                    sum[1].within(low, high).store(to.add(m * channels + c + 4));
-                }
+                four!(|M| if M < tile {
+                    sums[M][0].within(low, high).store(to.add(M * channels + c));
+                    sums[M][1].within(low, high).store(to.add(M * channels + c + 4));
+                });
                 c += STEP;
             }
         }

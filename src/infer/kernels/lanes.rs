@@ -1,6 +1,32 @@
 //! Four numbers at once.
 #![allow(unsafe_code)]
 
+/// Writes its body out for 0, 1, 2 and 3.
+///
+/// As a loop it would stay one where the compiler is told to save space, and what it indexes would stay in
+/// memory: measured in Chromium, the kernels then ran at 0.4 times their speed.
+macro_rules! four {
+    (|$m:ident| $body:expr) => {{
+        {
+            const $m: usize = 0;
+            $body
+        }
+        {
+            const $m: usize = 1;
+            $body
+        }
+        {
+            const $m: usize = 2;
+            $body
+        }
+        {
+            const $m: usize = 3;
+            $body
+        }
+    }};
+}
+pub(super) use four;
+
 /// Four lanes of f32: a Wasm vector, or an array where there is none.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes(imp::Four);

@@ -29,6 +29,7 @@ pub fn channels_last(mut model: TypedModel) -> TractResult<TypedModel> {
         source: &model,
         target: TypedModel::default(),
         wires: HashMap::new(),
+        varying: HashSet::new(),
         absorbed: HashSet::new(),
     };
     // The order of the inputs is part of the model's contract.
@@ -36,13 +37,17 @@ pub fn channels_last(mut model: TypedModel) -> TractResult<TypedModel> {
         let wire =
             rewrite.target.add_source(&*model.node(input.node).name, model.outlet_fact(*input)?.clone())?;
         rewrite.wires.insert(*input, Wire { first: Some(wire), last: None });
+        rewrite.varying.insert(input.node);
     }
     for id in model.eval_order()? {
         let node = model.node(id);
+        if node.inputs.iter().any(|input| rewrite.varying.contains(&input.node)) {
+            rewrite.varying.insert(id);
+        }
         if rewrite.absorbed.contains(&id) || rewrite.wires.contains_key(&OutletId::new(id, 0)) {
             continue;
         }
-        if !rewrite.replace(node)? {
+        if !(rewrite.varying.contains(&id) && rewrite.replace(node)?) {
             rewrite.keep(node)?;
         }
     }
@@ -72,6 +77,8 @@ struct Rewrite<'a> {
     source: &'a TypedModel,
     target: TypedModel,
     wires: HashMap<OutletId, Wire>,
+    /// Nodes whose value changes with the model's input.
+    varying: HashSet<usize>,
     /// Nodes that became a part of an earlier one.
     absorbed: HashSet<usize>,
 }
@@ -374,8 +381,21 @@ impl Rewrite<'_> {
         Ok(self.target.wire_node(name, AxisOp::Move(from, to), &[wire])?[0])
     }
 
+    /// The value of a wire that does not depend on the model's input.
+    ///
+    /// tract leaves those beyond some megabytes (the last layer's weights, stored as int8) to be computed anew with
+    /// every item; what goes into a replacement is computed here once.
     fn constant(&self, wire: OutletId) -> Option<Arc<Tensor>> {
-        self.source.outlet_fact(wire).ok()?.konst.clone()
+        if let Some(known) = &self.source.outlet_fact(wire).ok()?.konst {
+            return Some(known.clone());
+        }
+        let node = self.source.node(wire.node);
+        if node.inputs.is_empty() || self.varying.contains(&wire.node) {
+            return None;
+        }
+        let inputs = node.inputs.iter().map(|input| Some(self.constant(*input)?.into_tvalue()));
+        let outputs = node.op.eval_out_of_plan(inputs.collect::<Option<_>>()?).ok()??;
+        outputs.into_iter().nth(wire.slot).map(TValue::into_arc_tensor)
     }
 
     /// The shape of a wire that holds pictures of f32 with the channels first.
