@@ -2,5 +2,6 @@
 
 pub mod desk;
 pub mod keys;
+pub mod store;
 pub mod text;
 pub mod ui;
