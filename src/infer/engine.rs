@@ -84,7 +84,8 @@ impl Analysed {
         let shape = card.input.shape();
         choose_input(card, &mut model, &shape)?;
         model.select_output_outlets(&outlets).map_err(failed("choosing the outputs"))?;
-        let model = model.into_typed().and_then(TypedModel::into_decluttered).map_err(failed("analysing"))?;
+        let model = model.into_typed().and_then(for_this_machine).and_then(TypedModel::into_decluttered);
+        let model = model.map_err(failed("analysing"))?;
         let mut widths = vec![];
         for (at, path) in paths.iter().enumerate() {
             let fact = model.output_fact(at).map_err(failed("analysing"))?;
@@ -147,6 +148,11 @@ impl Engine for TractEngine {
         };
         run().map_err(|why| EngineError(words(&why)))
     }
+}
+
+/// In a browser, what tract is slow at is replaced; natively it has kernels of its own for every processor.
+fn for_this_machine(model: TypedModel) -> TractResult<TypedModel> {
+    if cfg!(target_arch = "wasm32") { super::kernels::channels_last(model) } else { Ok(model) }
 }
 
 /// The matrix kernels that tract chooses on this machine, by the shapes that tell them apart.

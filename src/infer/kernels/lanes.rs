@@ -74,10 +74,10 @@ impl Lanes {
         Lanes(imp::add(self.0, other.0))
     }
 
-    /// `self + a * b`, rounded twice.
+    /// `self + a * b`, rounded once where the build has relaxed SIMD and the machine can, otherwise twice.
     #[inline(always)]
     pub(super) fn plus_product(self, a: Lanes, b: Lanes) -> Lanes {
-        Lanes(imp::add(self.0, imp::mul(a.0, b.0)))
+        Lanes(imp::add_product(self.0, a.0, b.0))
     }
 
     /// The larger of both; `self` where it is not a number.
@@ -96,8 +96,7 @@ impl Lanes {
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod imp {
     use std::arch::wasm32::{
-        f32x4_add, f32x4_mul, f32x4_pmax, f32x4_pmin, f32x4_splat, v128, v128_load, v128_load32_splat,
-        v128_store,
+        f32x4_add, f32x4_pmax, f32x4_pmin, f32x4_splat, v128, v128_load, v128_load32_splat, v128_store,
     };
 
     pub(super) type Four = v128;
@@ -125,9 +124,15 @@ mod imp {
     pub(super) fn add(a: Four, b: Four) -> Four {
         f32x4_add(a, b)
     }
+    #[cfg(target_feature = "relaxed-simd")]
     #[inline(always)]
-    pub(super) fn mul(a: Four, b: Four) -> Four {
-        f32x4_mul(a, b)
+    pub(super) fn add_product(sum: Four, a: Four, b: Four) -> Four {
+        std::arch::wasm32::f32x4_relaxed_madd(a, b, sum)
+    }
+    #[cfg(not(target_feature = "relaxed-simd"))]
+    #[inline(always)]
+    pub(super) fn add_product(sum: Four, a: Four, b: Four) -> Four {
+        f32x4_add(sum, std::arch::wasm32::f32x4_mul(a, b))
     }
     // The `p` forms are one instruction on x86 (the others are four) and keep their first operand
     // when a comparison with it is false, as it is for NaN.
@@ -165,8 +170,8 @@ mod imp {
     pub(super) fn add(a: Four, b: Four) -> Four {
         from_fn(|lane| a[lane] + b[lane])
     }
-    pub(super) fn mul(a: Four, b: Four) -> Four {
-        from_fn(|lane| a[lane] * b[lane])
+    pub(super) fn add_product(sum: Four, a: Four, b: Four) -> Four {
+        from_fn(|lane| sum[lane] + a[lane] * b[lane])
     }
     pub(super) fn at_least(x: Four, low: Four) -> Four {
         from_fn(|lane| if x[lane] < low[lane] { low[lane] } else { x[lane] })
