@@ -50,9 +50,17 @@ mod tests {
 
     #[test]
     fn what_a_browser_would_run_is_refused_however_it_is_disguised() {
-        for good in
-            ["a.json", "../a.json", "/a:b", "//cdn/a", "./x:y", "HTTPS://a/b", "blob:https://a/1", "a b", "?q=a@b"]
-        {
+        for good in [
+            "a.json",
+            "../a.json",
+            "/a:b",
+            "//cdn/a",
+            "./x:y",
+            "HTTPS://a/b",
+            "blob:https://a/1",
+            "a b",
+            "?q=a@b",
+        ] {
             assert!(read(good), "{good}");
         }
         for bad in [

@@ -23,7 +23,7 @@ use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::policy::Policy;
 use crate::reader::{Node, Problem, Problems, read, read_text};
 
-pub use overlay::{ATTRIBUTES, overlay, rebase};
+pub use overlay::{ATTRIBUTES, merge, overlay, rebase};
 use policy::WrittenPolicy;
 pub use sections::{BodyFormat, Delivery, ItemsAt, KeyDeed, Keys, Method, ModelAt, Order, Theme};
 
@@ -123,7 +123,8 @@ impl Config {
             Problems(vec![Problem {
                 path: String::new(),
                 found: "neither a model nor labels".into(),
-                expected: "`model` (the address of a manifest) or `labels` (a list of the possible answers)".into(),
+                expected: "`model` (the address of a manifest) or `labels` (a list of the possible answers)"
+                    .into(),
             }])
         })
     }
@@ -173,7 +174,8 @@ fn config(node: &Node<'_>) -> Option<Config> {
     let items = optional(&fields, "items", |node| sections::items(&node));
     let labels = optional(&fields, "labels", |node| {
         if fields.optional("model").is_some() {
-            return node.report("labels beside a model", "one of the two: a model's manifest names the labels");
+            return node
+                .report("labels beside a model", "one of the two: a model's manifest names the labels");
         }
         manifest::labels(&node)
     });

@@ -9,5 +9,6 @@ pub mod items;
 pub mod manifest;
 pub mod moment;
 pub mod record;
+pub mod reply;
 pub mod table;
 pub mod worker;

@@ -59,6 +59,24 @@ fn place(document: &mut Json, keys: &[&str], value: Json) {
     place(inner, rest, value);
 }
 
+/// One configuration over another: what `above` says wins, objects are merged key by key.
+#[must_use]
+pub fn merge(below: Json, above: Json) -> Json {
+    match (below, above) {
+        (Json::Object(mut below), Json::Object(above)) => {
+            for (key, value) in above {
+                let merged = match below.remove(&key) {
+                    Some(under) => merge(under, value),
+                    None => value,
+                };
+                below.insert(key, merged);
+            }
+            Json::Object(below)
+        }
+        (_, above) => above,
+    }
+}
+
 /// Makes the relative addresses of a configuration file absolute: they are meant relative to the file.
 #[must_use]
 pub fn rebase(mut document: Json, resolve: &dyn Fn(&str) -> Option<String>) -> Json {

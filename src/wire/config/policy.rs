@@ -30,7 +30,8 @@ impl Named {
         let found = labels.find(&self.id);
         if found.is_none() {
             let ids: Vec<_> = labels.iter().take(12).map(|(_, label)| &*label.id).collect();
-            let more = if labels.len() > ids.len() { format!(", … ({} in all)", labels.len()) } else { "".into() };
+            let more =
+                if labels.len() > ids.len() { format!(", … ({} in all)", labels.len()) } else { "".into() };
             problems.push(Problem {
                 path: self.path.clone(),
                 found: format!("the label {:?}", self.id.chars().take(60).collect::<String>()),
@@ -68,7 +69,8 @@ impl WrittenPolicy {
             .iter()
             .filter_map(|(label, threshold)| Some((label.find(labels, &mut problems)?, *threshold)))
             .collect();
-        let mut condition = |written: &Option<Written>| written.as_ref().map(|w| w.resolve(labels, &mut problems));
+        let mut condition =
+            |written: &Option<Written>| written.as_ref().map(|w| w.resolve(labels, &mut problems));
         let (defer_when, audit_when) = (condition(&self.defer_when), condition(&self.audit_when));
         let accept_at = self.accept_at.unwrap_or(Policy::default().accept_at);
         match problems.is_empty() {
@@ -155,7 +157,8 @@ fn condition(node: &Node<'_>) -> Option<Written> {
         "entropy_at_least" => plain(Condition::Entropy(Bound::AtLeast(share(&value)?))),
         "label_in" => {
             let names = filled(&value, "labels")?;
-            let names: Vec<_> = names.iter().map(|node| Some(Named::new(node.name()?, node.path()))).collect();
+            let names: Vec<_> =
+                names.iter().map(|node| Some(Named::new(node.name()?, node.path()))).collect();
             Some(Written::LabelIn(names.into_iter().collect::<Option<_>>()?))
         }
         "meta" => meta(&value).and_then(plain),
@@ -206,7 +209,9 @@ fn meta(node: &Node<'_>) -> Option<Condition> {
     };
     let any_number = f64::MIN..=f64::MAX;
     let test = match *key {
-        "exists" => value.boolean().and_then(|is| is.then_some(MetaTest::Exists).or_else(|| value.wrong("true"))),
+        "exists" => {
+            value.boolean().and_then(|is| is.then_some(MetaTest::Exists).or_else(|| value.wrong("true")))
+        }
         "in" => {
             let values: Vec<_> = filled(value, "values")?.iter().map(scalar).collect();
             values.into_iter().collect::<Option<_>>().map(MetaTest::In)

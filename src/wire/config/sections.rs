@@ -10,6 +10,7 @@ use crate::input::image::DEFAULT_PIXEL_LIMIT;
 use crate::reader::{Node, Problems};
 use crate::wire::address;
 use crate::wire::manifest::{MAX_MODEL_BYTES, optional};
+use crate::wire::reply::Confirm;
 
 /// Where the model's manifest is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +147,8 @@ pub struct Delivery {
     pub rules: DeliveryRules,
     /// After this a request counts as unanswered, milliseconds.
     pub timeout_ms: u32,
+    /// How the server says that it has a record.
+    pub confirm: Confirm,
 }
 
 impl Default for Delivery {
@@ -158,6 +161,7 @@ impl Default for Delivery {
             accepted: false,
             rules: DeliveryRules::default(),
             timeout_ms: 30_000,
+            confirm: Confirm::default(),
         }
     }
 }
@@ -228,8 +232,8 @@ pub(super) fn keys(node: &Node<'_>) -> Option<Keys> {
         ("help", KeyDeed::Help),
         ("accept", KeyDeed::Accept),
     ];
-    let fields = node
-        .object(&["enabled", "labels", "undo", "skip", "flag", "note", "zoom", "help", "accept"])?;
+    let fields =
+        node.object(&["enabled", "labels", "undo", "skip", "flag", "note", "zoom", "help", "accept"])?;
     let mut owners: HashMap<Arc<str>, String> = HashMap::new();
     let mut own = |node: &Node<'_>| {
         let key = key(node)?;
@@ -265,7 +269,9 @@ fn key(node: &Node<'_>) -> Option<Arc<str>> {
         (Some(only), None) if !only.is_control() => Some(only.to_lowercase().to_string().into()),
         (Some('A'..='Z'), Some(_)) if text.len() <= 30 && text.bytes().all(|b| b.is_ascii_alphanumeric()) => {
             match TAKEN.contains(&text) {
-                true => node.wrong("another key: this one moves the focus, closes what is open or is held down"),
+                true => {
+                    node.wrong("another key: this one moves the focus, closes what is open or is held down")
+                }
                 false => Some(text.into()),
             }
         }
@@ -283,12 +289,14 @@ pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
         "accepted",
         "retry",
         "timeout_ms",
+        "confirm",
     ])?;
     let standard = Delivery::default();
     let url = optional(&fields, "url", |node| {
         address::read(&node, &["http", "https"], "an http or https address, or a relative one").map(Arc::from)
     });
-    let method = optional(&fields, "method", |node| node.choice(&[("POST", Method::Post), ("PUT", Method::Put)]));
+    let method =
+        optional(&fields, "method", |node| node.choice(&[("POST", Method::Post), ("PUT", Method::Put)]));
     let headers = optional(&fields, "headers", |node| headers(&node));
     let format = optional(&fields, "format", |node| {
         node.choice(&[
@@ -306,6 +314,9 @@ pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
     let retry = optional(&fields, "retry", |node| retry(&node, standard.rules));
     let timeout_ms =
         optional(&fields, "timeout_ms", |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
+    let confirm = optional(&fields, "confirm", |node| {
+        node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
+    });
     let batch_most = batch_size?.unwrap_or(if single { 1 } else { standard.rules.batch_most });
     Some(Delivery {
         url: url?,
@@ -315,6 +326,7 @@ pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
         accepted: accepted?.unwrap_or(standard.accepted),
         rules: DeliveryRules { batch_most, ..retry?.unwrap_or(standard.rules) },
         timeout_ms: timeout_ms?.unwrap_or(standard.timeout_ms),
+        confirm: confirm?.unwrap_or(standard.confirm),
     })
 }
 
@@ -341,17 +353,20 @@ fn headers(node: &Node<'_>) -> Option<Vec<(Arc<str>, Arc<str>)>> {
             let lower = name.to_ascii_lowercase();
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) {
-                return node.report(format!("the header name {name:?}"), "a name of letters, digits and hyphens");
+                return node
+                    .report(format!("the header name {name:?}"), "a name of letters, digits and hyphens");
             }
             if lower == "idempotency-key" {
-                return node.report("Idempotency-Key", "other headers: the delivery makes a key for each batch");
+                return node
+                    .report("Idempotency-Key", "other headers: the delivery makes a key for each batch");
             }
             if browsers_own(&lower) {
                 let found = format!("{name}, which browsers let no page set");
                 return node.report(found, "other headers");
             }
             if !names.insert(lower) {
-                return node.report(format!("{name} a second time"), "each header once, in any case of letters");
+                return node
+                    .report(format!("{name} a second time"), "each header once, in any case of letters");
             }
             Some((Arc::from(name), value?))
         })
