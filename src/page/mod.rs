@@ -2,5 +2,6 @@
 
 pub mod desk;
 pub mod keys;
+pub mod source;
 pub mod text;
 pub mod ui;
