@@ -400,7 +400,7 @@ impl Driver {
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
-            let ended = source::from_url(&url, &signal, arrived).await;
+            let ended = source::stream(&url, &driver.columns(), &signal, arrived).await;
             driver.source_ended(generation, ended.err().map(|why| why.to_string()));
         });
     }
@@ -412,7 +412,7 @@ impl Driver {
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
-            let ended = source::from_iterable(items, &driver.held, &signal, arrived).await;
+            let ended = source::iterate(&items, &driver.held, &signal, arrived).await;
             driver.source_ended(generation, ended.err().map(|why| why.to_string()));
         });
     }
@@ -423,9 +423,14 @@ impl Driver {
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
-            let ended = source::from_files(&files, &driver.held, &signal, arrived).await;
+            let ended = source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await;
             driver.source_ended(generation, ended.err().map(|why| why.to_string()));
         });
+    }
+
+    /// Names of the columns that the model reads; empty if it reads pictures.
+    fn columns(&self) -> Vec<String> {
+        self.desk.columns.with_untracked(|columns| columns.iter().map(ToString::to_string).collect())
     }
 
     fn arrivals(self: &Rc<Self>, generation: u32) -> impl FnMut(Vec<Result<Item, Aside>>) + 'static {
@@ -542,7 +547,7 @@ impl Driver {
             Content::Numbers(row) => (Source::Numbers, Float32Array::from(&row[..]).into()),
             Content::Image(ImageSource::Url(url)) => (Source::Url { url: url.to_string() }, JsValue::NULL),
             Content::Image(ImageSource::Held(number)) => {
-                let held = self.held.value(*number).unwrap_or_default();
+                let held = self.held.get(*number).unwrap_or_default();
                 let pixels = held.is_instance_of::<web_sys::ImageData>();
                 (if pixels { Source::Pixels } else { Source::Blob }, held)
             }
