@@ -8,6 +8,7 @@ use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
 use super::error::ModelError;
+use super::kernels::channels_last;
 use crate::input::card::ModelCard;
 use crate::wire::worker::Kernel;
 
@@ -84,7 +85,10 @@ impl Analysed {
         let shape = card.input.shape();
         choose_input(card, &mut model, &shape)?;
         model.select_output_outlets(&outlets).map_err(failed("choosing the outputs"))?;
-        let model = model.into_typed().and_then(TypedModel::into_decluttered).map_err(failed("analysing"))?;
+        let model = model.into_typed().map_err(failed("analysing"))?;
+        // A model that our kernels cannot take in is tract's alone: slower, not refused.
+        let model = channels_last(model.clone()).unwrap_or(model);
+        let model = model.into_decluttered().map_err(failed("analysing"))?;
         let mut widths = vec![];
         for (at, path) in paths.iter().enumerate() {
             let fact = model.output_fact(at).map_err(failed("analysing"))?;
