@@ -33,8 +33,10 @@ fn chance<T>(draw: impl FnOnce(&mut Chance) -> T) -> T {
     CHANCE.with_borrow_mut(draw)
 }
 
-/// A project that no other test and no earlier run has used.
+/// A project that no other test and no earlier run has used, in a browser as it should be.
 fn project(name: &str) -> String {
+    // A test that panics drops nothing.
+    js("if (globalThis.realTransaction) IDBDatabase.prototype.transaction = realTransaction");
     format!("{name} {:x}", chance(Chance::bits))
 }
 
@@ -99,6 +101,11 @@ impl Meddling {
         js(&format!(
             "const real = globalThis.realTransaction ??= IDBDatabase.prototype.transaction;
              globalThis.seen = [];
+             // As when the disk is full: the requests are issued, the end is an abort.
+             const failing = (transaction) => {{
+                 transaction.commit = () => {{}};
+                 queueMicrotask(() => transaction.abort());
+             }};
              const meddle = {meddle};
              IDBDatabase.prototype.transaction = function (stores, mode, options) {{
                  const transaction = real.call(this, stores, mode, options);
@@ -110,9 +117,7 @@ impl Meddling {
     }
 
     fn aborting_writes() -> Self {
-        Self::with(
-            "(transaction, mode) => { if (mode === 'readwrite') queueMicrotask(() => transaction.abort()) }",
-        )
+        Self::with("(transaction, mode) => { if (mode === 'readwrite') failing(transaction) }")
     }
 
     fn seen(&self) -> Vec<String> {
@@ -348,7 +353,7 @@ async fn answers_given_at_once_are_all_kept_though_one_transaction_fails() {
     let store = durable(&project).await;
     let meddling = Meddling::with(
         "(transaction, mode) => {
-            if (mode === 'readwrite' && seen.push(mode) % 3 === 0) queueMicrotask(() => transaction.abort())
+            if (mode === 'readwrite' && seen.push(mode) % 3 === 0) failing(transaction)
         }",
     );
     let outcomes = Rc::new(RefCell::new(Vec::new()));
