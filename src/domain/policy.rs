@@ -375,11 +375,12 @@ mod tests {
             ])),
             ..Policy::default()
         };
-        let decision = policy.decide(&item("a"), Some(&saying(&[0.95, 0.05, 0.0])));
+        let sure = saying(&[0.95, 0.05, 0.0]);
+        let decision = policy.decide(&item("a"), Some(&sure));
         let said: Vec<_> = policy
-            .explain(decision, &labels())
+            .explain(decision, Some(&sure), &labels())
             .into_iter()
-            .map(|r| format!("{}={}", r.rule, r.held))
+            .map(|r| format!("{}: {} = {}", r.rule, r.says, r.held))
             .collect();
         assert_eq!(
             said,
