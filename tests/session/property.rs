@@ -197,7 +197,8 @@ fn check(world: &mut World, said: &Said) {
     }
     let progress = world.session.progress();
     // An accept that an earlier visit recorded holds until today's prediction decides anew.
-    let undecided = |id: &&String| said.present(id).is_none() && world.session.decision(world.key(id)).is_none();
+    let undecided =
+        |id: &&String| said.present(id).is_none() && world.session.decision(world.key(id)).is_none();
     let recalled = exported.keys().filter(undecided).count();
     assert_eq!(exported.len() - recalled, progress.accepted + progress.answered, "{exported:?} {progress:?}");
     if let Some(question) = world.session.question() {
