@@ -26,14 +26,16 @@ async function filesOf(folder, matches) {
   return found;
 }
 
+const isWorker = (name) => name.startsWith('worker');
+
 /** Page Wasm, worker Wasm and JavaScript of `dist`, the engine beside onnxruntime-web's files. */
-export async function sizes({ dist, ortFolder, ort, ours }) {
+export async function sizes({ dist, ortFolder, ort }) {
   say('sizes (brotli -q 11; takes a minute) …');
   try {
     const wasm = await filesOf(dist, (path) => path.endsWith('.wasm'));
     const script = await filesOf(dist, (path) => path.endsWith('.js') || path.endsWith('.mjs'));
-    const workers = wasm.filter((path) => ours.isWorkerWasm(basename(path)));
-    const pages = wasm.filter((path) => !ours.isWorkerWasm(basename(path)));
+    const workers = wasm.filter((path) => isWorker(basename(path)));
+    const pages = wasm.filter((path) => !isWorker(basename(path)));
     if (workers.length === 0 || pages.length === 0) throw new Error(`${dist} holds no worker or no page Wasm`);
     const peerWasm = await total([join(ortFolder, 'ort-wasm-simd-threaded.wasm')]);
     const peerScript = await total(['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs'].map((name) => join(ortFolder, name)));
