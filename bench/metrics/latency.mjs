@@ -48,7 +48,7 @@ export async function latency({ context, origins, models, rounds, ort }) {
           await engines.close();
         }
       } catch (error) {
-        failed({ metric, unit: 'ms', peer: ort, reason: String(error.message ?? error) });
+        failed({ metric, unit: 'ms', peer: ort, reason: error });
       }
     }
   }

@@ -40,7 +40,7 @@ export async function queue({ context, origins, models, rounds, ort, items }, { 
         await engines.close();
       }
     } catch (error) {
-      failed({ metric, unit: 'items/s', peer: ort, reason: String(error.message ?? error) });
+      failed({ metric, unit: 'items/s', peer: ort, reason: error });
     }
   }
 }
@@ -69,7 +69,7 @@ export async function images({ context, origins, rounds }) {
         await engines.close();
       }
     } catch (error) {
-      failed({ metric, unit: 'items/s', reason: String(error.message ?? error) });
+      failed({ metric, unit: 'items/s', reason: error });
     }
   }
 }

@@ -4,11 +4,14 @@ import { imageDatas } from './inputs.js';
 
 const IN_FLIGHT = 2;
 
+/** A worker that says nothing for so long is taken for dead. */
+const PATIENCE_MS = 60_000;
+
 class OurWorker {
   constructor(base, module) {
     this.worker = new Worker(`${base}/worker-loader.js`, { type: 'module' });
     this.waiting = [];
-    this.heard = new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+    this.heard = this.answer();
     this.worker.onmessage = ({ data: { head, parts } }) => {
       if (head.type === 'fatal') this.fail(new Error(head.message));
       else if (head.type === 'rejected') this.fail(new Error(head.faults.map((fault) => fault.message).join('; ')));
@@ -22,11 +25,21 @@ class OurWorker {
     for (const { reject } of this.waiting.splice(0)) reject(error);
   }
 
-  ask(head, parts) {
+  answer() {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject });
-      this.worker.postMessage({ head, parts });
+      const timer = setTimeout(() => this.fail(new Error('the worker does not answer')), PATIENCE_MS);
+      const settled = (settle) => (result) => {
+        clearTimeout(timer);
+        settle(result);
+      };
+      this.waiting.push({ resolve: settled(resolve), reject: settled(reject) });
     });
+  }
+
+  ask(head, parts) {
+    const answer = this.answer();
+    this.worker.postMessage({ head, parts });
+    return answer;
   }
 
   async predict(parts, from) {
@@ -75,7 +88,8 @@ export class Ours {
     let inside = 0;
     const start = performance.now();
     do {
-      inside += (await this.workers[0].predict(this.batch(runs, batch), this.from)).msInfer;
+      const { msInfer } = await this.workers[0].predict(this.batch(runs, batch), this.from);
+      inside += msInfer;
       runs += batch;
     } while (performance.now() - start < ms);
     return { ms: inside / runs, message_ms: (performance.now() - start) / runs };
@@ -88,7 +102,8 @@ export class Ours {
       while (next < items) {
         const from = next;
         next = Math.min(items, next + this.options.batch);
-        rows += (await worker.predict(this.batch(from, next - from), this.from)).scores.length / this.labels;
+        const { scores } = await worker.predict(this.batch(from, next - from), this.from);
+        rows += scores.length / this.labels;
       }
     };
     const start = performance.now();
