@@ -7,6 +7,8 @@ cd "$ROOT"
 [ "${TRUNK_PROFILE:-debug}" = release ] || exit 0
 stage=$TRUNK_STAGING_DIR
 
+# What the models were made with stays in the source.
+rm -rf "$stage/models/make"
 find "$stage" -name .gitkeep -delete
 
 # wasm-opt for the page only. On a tract build (binaryen 108, -Os) it took a sixth off the raw size, but

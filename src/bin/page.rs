@@ -1,3 +1,60 @@
-//! The page binary: what `www/element.js` may call.
+//! The page binary: all that `www/element.js` may call. Exports stand here and nowhere else.
 
-fn main() {}
+#[cfg(target_arch = "wasm32")]
+mod exports {
+    use hitl_labeler::page::mount;
+    use js_sys::{Array, Promise};
+    use wasm_bindgen::prelude::*;
+    use web_sys::HtmlElement;
+
+    /// A mounted element; `free()` takes it down.
+    #[wasm_bindgen]
+    pub struct Mounted(mount::Mounted);
+
+    /// Mounts the view into `root`, which stands in the shadow root of `host`.
+    #[wasm_bindgen]
+    pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<Mounted, JsValue> {
+        mount::mount(root, host, options).map(Mounted)
+    }
+
+    #[wasm_bindgen]
+    impl Mounted {
+        pub fn start(&self) {
+            self.0.start();
+        }
+        pub fn pause(&self) {
+            self.0.pause();
+        }
+        pub fn undo(&self) {
+            self.0.undo();
+        }
+        pub fn flush(&self) -> Promise {
+            self.0.flush()
+        }
+        pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
+            self.0.download(csv, save)
+        }
+        #[wasm_bindgen(js_name = addItems)]
+        pub fn add_items(&self, items: JsValue) {
+            self.0.add_items(items);
+        }
+        #[wasm_bindgen(js_name = acceptAt)]
+        pub fn accept_at(&self, threshold: f32) {
+            self.0.accept_at(threshold);
+        }
+        pub fn progress(&self) -> JsValue {
+            self.0.progress()
+        }
+        pub fn coverage(&self, at: &Array) -> JsValue {
+            self.0.coverage(at)
+        }
+        pub fn kernels(&self) -> JsValue {
+            self.0.kernels()
+        }
+    }
+}
+
+fn main() {
+    #[cfg(target_arch = "wasm32")]
+    hitl_labeler::page::set_panic_hook();
+}

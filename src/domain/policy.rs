@@ -376,11 +376,8 @@ mod tests {
             ..Policy::default()
         };
         let decision = policy.decide(&item("a"), Some(&saying(&[0.95, 0.05, 0.0])));
-        let said: Vec<_> = policy
-            .explain(decision, &labels())
-            .into_iter()
-            .map(|r| format!("{}={}", r.rule, r.held))
-            .collect();
+        let reasons = policy.explain(decision, Some(&saying(&[0.95, 0.05, 0.0])), &labels());
+        let said: Vec<_> = reasons.iter().map(|r| format!("{}: {} = {}", r.rule, r.says, r.held)).collect();
         assert_eq!(
             said,
             [

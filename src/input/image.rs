@@ -24,6 +24,9 @@ pub const MAX_SIDE: u32 = 4096;
 /// Pixels above which a picture is refused before it is decoded, unless the page sets another limit.
 pub const DEFAULT_PIXEL_LIMIT: u64 = 64_000_000;
 
+/// The longest side that every browser's canvas has.
+pub const LONGEST_SIDE: u32 = 8192;
+
 /// A decoded picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'a> {
@@ -88,17 +91,22 @@ impl ImageInput {
     ///
     /// Up to 4 million pixels come as they are, so that the antialiased resampling here is the only one.
     /// Of a larger photo the browser halves the sides until they would fall below four times the model's
-    /// (or the photo is small enough): what a further threefold reduction averages away is not seen by a
-    /// model, and copying 48 MB of pixels for each item is.
+    /// or the photo is small enough: what a further fourfold reduction averages away no model sees, and
+    /// copying 48 MB of pixels for each item is slow. What is longer than a canvas can be is halved too.
     #[must_use]
     pub fn decode_size(&self, width: u32, height: u32) -> Option<(u32, u32)> {
         const AS_IT_IS: u64 = 4_000_000;
-        let pixels = |w: u32, h: u32| u64::from(w) * u64::from(h);
         let (mut w, mut h) = (width, height);
-        while pixels(w, h) > AS_IT_IS && w.div_ceil(2) >= 4 * self.width && h.div_ceil(2) >= 4 * self.height {
-            (w, h) = (w.div_ceil(2), h.div_ceil(2));
+        loop {
+            let half = (w.div_ceil(2), h.div_ceil(2));
+            let large = u64::from(w) * u64::from(h) > AS_IT_IS;
+            let ample = half.0 >= 4 * self.width && half.1 >= 4 * self.height;
+            if !(large && ample || w.max(h) > LONGEST_SIDE) {
+                break;
+            }
+            (w, h) = half;
         }
-        (w != width).then_some((w, h))
+        ((w, h) != (width, height)).then_some((w, h))
     }
 
     /// The picture's channels over white, grey or red, green, blue, at the model's size.
@@ -346,6 +354,7 @@ mod tests {
         let input = input(224, 3, Layout::Nchw, Resize::Cover);
         assert_eq!(input.decode_size(2000, 2000), None);
         assert_eq!(input.decode_size(8000, 6000), Some((2000, 1500)));
+        assert_eq!(input.decode_size(20_000, 3), Some((5000, 1)));
     }
 
     #[test]

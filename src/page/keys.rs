@@ -96,6 +96,64 @@ impl KeyMap {
     }
 }
 
+impl Deed {
+    fn name(self) -> String {
+        match self {
+            Deed::Answer(label) => label.0.to_string(),
+            Deed::AnswerSuggested => "accept".into(),
+            Deed::Undo => "undo".into(),
+            Deed::Skip => "skip".into(),
+            Deed::Flag => "flag".into(),
+            Deed::Note => "note".into(),
+            Deed::Zoom => "zoom".into(),
+            Deed::Help => "help".into(),
+            Deed::Close => "close".into(),
+        }
+    }
+}
+
+/// What the person chose, kept in this browser between visits.
+impl KeyMap {
+    /// The keys as a text for [`KeyMap::apply`].
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let switch = if self.enabled { "on" } else { "off" };
+        let lines = self.bindings.iter().map(|(deed, key)| format!("{}\t{key}", deed.name()));
+        std::iter::once(switch.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Takes over the keys of a text; what does not fit the deeds of today stays as it is.
+    pub fn apply(&mut self, text: &str) {
+        let mut lines = text.lines();
+        self.enabled = lines.next() != Some("off");
+        let wanted: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once('\t')).collect();
+        let deeds: Vec<_> = self.bindings.iter().map(|(deed, _)| *deed).collect();
+        let wanted: Vec<_> = deeds
+            .into_iter()
+            .filter_map(|deed| {
+                let name = deed.name();
+                wanted.iter().find(|(own, _)| *own == name).map(|(_, key)| (deed, *key))
+            })
+            .collect();
+        for (deed, _) in &wanted {
+            self.unbind(*deed);
+        }
+        let standard = std::mem::take(&mut self.bindings);
+        for (deed, key) in wanted {
+            // A text that somebody mangled cannot give one key to two deeds.
+            let _ = self.bind(deed, key);
+        }
+        for (deed, key) in standard {
+            let _ = self.bind(deed, &key);
+        }
+    }
+
+    /// Takes the key from a deed.
+    pub fn unbind(&mut self, deed: Deed) {
+        self.bindings.retain(|(own, _)| *own != deed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +168,18 @@ mod tests {
         assert_eq!(all.len(), count);
         assert_eq!(keys.deed("1"), Some(Deed::Answer(LabelId(0))));
         assert_eq!(keys.deed("S"), Some(Deed::Skip));
+    }
+
+    #[test]
+    fn chosen_keys_survive_a_visit() {
+        let mut chosen = KeyMap::standard(3);
+        chosen.enabled = false;
+        assert_eq!(chosen.bind(Deed::Skip, " "), Ok(()));
+        let mut later = KeyMap::standard(4);
+        later.apply(&chosen.to_text());
+        assert!(!later.enabled);
+        assert_eq!((later.key(Deed::Skip), later.deed("s")), (Some(" "), None));
+        assert_eq!(later.key(Deed::Answer(LabelId(3))), Some("4"), "a label that came since has its own");
     }
 
     #[test]

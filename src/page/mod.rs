@@ -1,6 +1,23 @@
 //! The element's inside: shells around the domain's session, and the Leptos view of it. No tract here.
 
+pub mod backend;
 pub mod desk;
+pub mod download;
+pub mod driver;
+pub mod events;
+pub mod keyboard;
 pub mod keys;
+pub mod model;
+pub mod mount;
+pub mod source;
+pub mod store;
 pub mod text;
 pub mod ui;
+pub mod workers;
+
+/// Writes a panic's message to the console before the trap, which says no more than "unreachable".
+pub fn set_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        web_sys::console::error_1(&format!("hitl-labeler: {info}").into());
+    }));
+}

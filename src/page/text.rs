@@ -1,1 +1,396 @@
-//! All words of the interface.
+//! Every word of the interface, in one place: a language is one more table.
+//!
+//! Words are templates with named gaps (`{n}`), filled by [`fill`]; a [`Counted`] has one template for each
+//! plural form of its language. Item texts and label names are not words: they come from the host page.
+
+/// A template for each plural form, in the order that [`Words::plural`] counts.
+pub type Counted = &'static [&'static str];
+
+/// The interface in one language.
+#[allow(missing_docs)] // The words say it themselves.
+#[derive(Debug)]
+pub struct Words {
+    /// BCP 47, for figures and for the `lang` attribute.
+    pub locale: &'static str,
+    /// Which form of a [`Counted`] goes with a number.
+    pub plural: fn(usize) -> usize,
+
+    pub labeler: &'static str,
+    pub views: &'static str,
+    pub questions: &'static str,
+    pub accepted: &'static str,
+    pub set_aside: &'static str,
+    pub close: &'static str,
+    pub item: &'static str,
+
+    pub ask: &'static str,
+    pub doubt_low: &'static str,
+    pub doubt_or_check: &'static str,
+    pub doubt_rule: &'static str,
+    pub doubt_failed: &'static str,
+    pub doubt_no_model: &'static str,
+    pub doubt_aside: &'static str,
+    pub review_accepted: &'static str,
+    pub review_answered: &'static str,
+
+    pub answers: &'static str,
+    pub last_answer: &'static str,
+    pub last_thought: &'static str,
+    pub last_agreed: &'static str,
+    pub take_suggestion: &'static str,
+    pub back: &'static str,
+    pub find_label: &'static str,
+    pub no_label: &'static str,
+
+    pub enlarge: &'static str,
+    pub larger: &'static str,
+    pub smaller: &'static str,
+    pub picture_gone: &'static str,
+    pub picture_of: &'static str,
+
+    pub undo: &'static str,
+    pub skip: &'static str,
+    pub flag: &'static str,
+    pub note: &'static str,
+    pub add_note: &'static str,
+    pub done: &'static str,
+
+    pub progress: &'static str,
+    pub by_model: &'static str,
+    pub by_you: &'static str,
+    pub waiting: &'static str,
+    pub being_read: &'static str,
+    pub pace: &'static str,
+    pub pace_left: &'static str,
+    pub seconds: Counted,
+    pub minutes: Counted,
+    pub hours: Counted,
+
+    pub keys: &'static str,
+    pub keys_on: &'static str,
+    pub keys_hint: &'static str,
+    pub press_key: &'static str,
+    pub change_key: &'static str,
+    pub key_taken: &'static str,
+    pub usual_keys: &'static str,
+    pub key_space: &'static str,
+
+    pub delivery: &'static str,
+    pub kept_here: &'static str,
+    pub sent_from_here: &'static str,
+    pub state_none: &'static str,
+    pub state_saved: &'static str,
+    pub state_unsaved: &'static str,
+    pub state_sending: &'static str,
+    pub state_waiting: &'static str,
+    pub state_sent: &'static str,
+    pub state_offline: &'static str,
+    pub state_held: &'static str,
+    pub state_refused: &'static str,
+    pub count_saved: &'static str,
+    pub count_under_way: &'static str,
+    pub count_sent: &'static str,
+    pub count_refused: &'static str,
+    pub hold_offline: &'static str,
+    pub hold_other_tab: &'static str,
+    pub hold_retry: &'static str,
+    pub hold_unauthorized: &'static str,
+    pub hold_address: &'static str,
+    pub send_now: &'static str,
+    pub download_lines: &'static str,
+    pub download_csv: &'static str,
+    pub refused: &'static str,
+    pub retry: &'static str,
+    pub retry_all: &'static str,
+    pub download_refused: &'static str,
+    pub unsaved: &'static str,
+    pub unsaved_until: &'static str,
+    pub download: &'static str,
+    pub items_broke_off: &'static str,
+    pub no_workers: &'static str,
+
+    pub review: &'static str,
+    pub review_hint: &'static str,
+    pub review_none: &'static str,
+    pub review_none_hint: &'static str,
+    pub least_sure: &'static str,
+    pub previous: &'static str,
+    pub next: &'static str,
+    pub page_of: &'static str,
+
+    pub aside: &'static str,
+    pub aside_hint: &'static str,
+    pub aside_none: &'static str,
+    pub aside_none_hint: &'static str,
+    pub by_hand: &'static str,
+    pub aside_more: Counted,
+    pub duplicate_id: &'static str,
+    pub not_found: &'static str,
+    pub unreachable: &'static str,
+    pub not_an_image: &'static str,
+    pub too_many_pixels: &'static str,
+    pub wrong_columns: &'static str,
+    pub not_finite: &'static str,
+    pub wrong_kind: &'static str,
+
+    pub fetching: &'static str,
+    pub fetching_hint: &'static str,
+    pub bytes_of: &'static str,
+    pub step_fetch: &'static str,
+    pub step_prepare: &'static str,
+    pub reading: &'static str,
+    pub reading_hint: &'static str,
+    pub items_read: &'static str,
+    pub items_coming: &'static str,
+    pub empty: &'static str,
+    pub empty_hint: &'static str,
+    pub empty_numbers: &'static str,
+    pub empty_numbers_hint: &'static str,
+    pub choose_files: &'static str,
+    pub let_go: &'static str,
+    pub paused: &'static str,
+    pub paused_hint: &'static str,
+    pub go_on: &'static str,
+    pub finished: Counted,
+    pub finished_sent: &'static str,
+    pub finished_saved: &'static str,
+    pub finished_under_way: &'static str,
+    pub finished_trouble: &'static str,
+    pub finished_unsaved: &'static str,
+    pub look_through: &'static str,
+    pub download_answers: &'static str,
+    pub model_error: &'static str,
+    pub model_error_hint: &'static str,
+    pub config_error: &'static str,
+    pub config_error_hint: &'static str,
+    pub items_error: &'static str,
+    pub items_error_hint: &'static str,
+    pub try_again: &'static str,
+    pub without_model: &'static str,
+
+    pub say_question: &'static str,
+}
+
+/// English.
+pub static ENGLISH: Words = Words {
+    locale: "en",
+    plural: |n| usize::from(n != 1),
+
+    labeler: "Labeler",
+    views: "Views",
+    questions: "Questions",
+    accepted: "Accepted",
+    set_aside: "Set aside",
+    close: "Close",
+    item: "Item {id}",
+
+    ask: "Which label fits?",
+    doubt_low: "The model is not sure enough: {p}, where {limit} is asked for.",
+    doubt_or_check: "The model is not sure enough, or this is a check: it is not told which, so that the check is a fair one.",
+    doubt_rule: "A rule of this task sends it to you: {rule}.",
+    doubt_failed: "The model could not read this one: {why}.",
+    doubt_no_model: "There is no model here: every item comes to you.",
+    doubt_aside: "Set aside: {why}.",
+    review_accepted: "The model settled it as {label}, {p}. Choose another label if that is wrong.",
+    review_answered: "The answer so far is {label}. Choose another label if that is wrong.",
+
+    answers: "Answers",
+    last_answer: "Last answer: {label}",
+    last_thought: "Last answer: {label}. The model thought: {thought}, {p}",
+    last_agreed: "Last answer: {label}. The model thought so, too, {p}",
+    take_suggestion: "Take the suggestion",
+    back: "Back",
+    find_label: "Find among {n} labels",
+    no_label: "No label has “{text}” in its name.",
+
+    enlarge: "Enlarge",
+    larger: "Larger",
+    smaller: "Smaller",
+    picture_gone: "This picture cannot be shown.",
+    picture_of: "Picture of item {id}",
+
+    undo: "Undo",
+    skip: "Skip",
+    flag: "Flag",
+    note: "Note",
+    add_note: "Add a note",
+    done: "Done",
+
+    progress: "Progress",
+    by_model: "by the model",
+    by_you: "by you",
+    waiting: "waiting",
+    being_read: "being read",
+    pace: "{n} a minute",
+    pace_left: "{n} a minute, about {time} left",
+    seconds: &["{n} second", "{n} seconds"],
+    minutes: &["{n} minute", "{n} minutes"],
+    hours: &["{n} hour", "{n} hours"],
+
+    keys: "Keys",
+    keys_on: "Answer by single keys",
+    keys_hint: "They act while the pointer or the focus is in the labeler, never while you write.",
+    press_key: "press a key",
+    change_key: "Change the key for {name}, now {key}",
+    key_taken: "That key already belongs to {name}.",
+    usual_keys: "Back to the usual keys",
+    key_space: "Space",
+
+    delivery: "Delivery",
+    kept_here: "No address is set: answers are kept in this browser.",
+    sent_from_here: "Every answer is saved here first and sent until the server has it.",
+    state_none: "No answers",
+    state_saved: "Saved",
+    state_unsaved: "Unsaved",
+    state_sending: "Sending",
+    state_waiting: "To send",
+    state_sent: "Sent",
+    state_offline: "Offline",
+    state_held: "On hold",
+    state_refused: "Refused",
+    count_saved: "saved here",
+    count_under_way: "on the way",
+    count_sent: "arrived",
+    count_refused: "refused",
+    hold_offline: "No network. What is kept here goes out as soon as there is one.",
+    hold_other_tab: "Another tab of this page is sending.",
+    hold_retry: "The last attempt failed ({why}); the next one comes by itself.",
+    hold_unauthorized: "The server wants other credentials ({why}). Nothing is lost; sending waits.",
+    hold_address: "The address seems wrong ({why}). Nothing is lost; sending waits.",
+    send_now: "Send now",
+    download_lines: "JSON Lines",
+    download_csv: "CSV",
+    refused: "Refused by the server",
+    retry: "Try again",
+    retry_all: "Try all again",
+    download_refused: "Download these",
+    unsaved: "Answers are not saved here.",
+    unsaved_until: "They last until this page is closed.",
+    download: "Download",
+    items_broke_off: "Items have stopped coming.",
+    no_workers: "The model does not run in this browser.",
+
+    review: "Settled by the model",
+    review_hint: "Choose an item to correct it.",
+    review_none: "Nothing here yet",
+    review_none_hint: "What the model settles by itself can be looked through and corrected here.",
+    least_sure: "Least sure first",
+    previous: "Previous",
+    next: "Next",
+    page_of: "{from}–{to} of {n}",
+
+    aside: "Set aside",
+    aside_hint: "These items could not be read. The rest goes on without them.",
+    aside_none: "Nothing was set aside",
+    aside_none_hint: "An item that cannot be read would stand here with its reason.",
+    by_hand: "Label by hand",
+    aside_more: &["{n} more is not shown.", "{n} more are not shown."],
+    duplicate_id: "An earlier item has the same id.",
+    not_found: "The server answers {status} for this picture.",
+    unreachable: "The picture could not be fetched: no network, or its server does not allow this page (CORS).",
+    not_an_image: "This is not a picture that the browser can read.",
+    too_many_pixels: "{width} × {height} pixels are more than the limit of {limit}.",
+    wrong_columns: "{found} numbers, where the model reads {expected}.",
+    not_finite: "The number in column {n} is not finite.",
+    wrong_kind: "The model reads {expected}.",
+
+    fetching: "Fetching the model",
+    fetching_hint: "It then runs in this browser: your items stay on this device.",
+    bytes_of: "{n} of {of}",
+    step_fetch: "Download",
+    step_prepare: "Prepare",
+    reading: "The model is reading",
+    reading_hint: "The first question comes as soon as it meets an item that it is not sure of.",
+    items_read: "{n} of {of} items read",
+    items_coming: "{n} items read, more are coming",
+    empty: "Drop pictures here",
+    empty_hint: "Or a JSON or JSON Lines file that lists items. Nothing is uploaded: the model comes to them.",
+    empty_numbers: "Drop a file of items here",
+    empty_numbers_hint: "JSON or JSON Lines, one item with its numbers each. Nothing is uploaded: the model comes to them.",
+    choose_files: "Choose files",
+    let_go: "Let go to add",
+    paused: "Paused",
+    paused_hint: "Nothing is lost. Go on whenever you like.",
+    go_on: "Go on",
+    finished: &["The item is settled", "All {n} items are settled"],
+    finished_sent: "Every answer has arrived.",
+    finished_saved: "Every answer is saved in this browser.",
+    finished_under_way: "The last answers are still on their way.",
+    finished_trouble: "Some answers have not arrived: see Delivery.",
+    finished_unsaved: "Download the answers before you close this page: they are not saved here.",
+    look_through: "Look through the accepted ones",
+    download_answers: "Download answers",
+    model_error: "This model cannot be used",
+    model_error_hint: "Its file or its description is wrong, or it did not arrive.",
+    config_error: "The configuration is wrong",
+    config_error_hint: "Only the author of this page can mend it.",
+    items_error: "The items cannot be read",
+    items_error_hint: "Their list did not arrive, or it is not one.",
+    try_again: "Try again",
+    without_model: "Go on without the model",
+
+    say_question: "{item}: {question} {reason} {n} waiting.",
+};
+
+/// All languages there are; the first is the one for those that are not there.
+static LANGUAGES: &[&Words] = &[&ENGLISH];
+
+/// The table for a BCP 47 tag (`en-GB` finds `en`), or English.
+#[must_use]
+pub fn words(tag: &str) -> &'static Words {
+    let primary = tag.split('-').next().unwrap_or_default();
+    let found = LANGUAGES.iter().find(|words| words.locale.eq_ignore_ascii_case(primary));
+    found.copied().unwrap_or(&ENGLISH)
+}
+
+/// Fills the named gaps of a template; a gap without a value stays as it is, a value is never read as a template.
+#[must_use]
+pub fn fill(template: &str, gaps: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(template.len() + 16);
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        filled.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let gap = rest.find('}').and_then(|close| {
+            let value = gaps.iter().find(|(name, _)| *name == &rest[1..close])?;
+            Some((value.1, close + 1))
+        });
+        let (value, end) = gap.unwrap_or((&rest[..1], 1));
+        filled.push_str(value);
+        rest = &rest[end..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+impl Words {
+    /// The form of `counted` that goes with `n`, with `{n}` filled by `figure` (the number as this language writes it).
+    #[must_use]
+    pub fn counted(&self, counted: Counted, n: usize, figure: &str) -> String {
+        let form = counted.get((self.plural)(n)).or(counted.last()).copied().unwrap_or_default();
+        fill(form, &[("n", figure)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_filled_by_name_and_values_are_not_templates() {
+        assert_eq!(fill("{a} of {b}", &[("b", "{a}"), ("a", "1")]), "1 of {a}");
+        assert_eq!(fill("{unknown} {", &[]), "{unknown} {");
+    }
+
+    #[test]
+    fn one_and_many() {
+        assert_eq!(ENGLISH.counted(ENGLISH.minutes, 1, "1"), "1 minute");
+        assert_eq!(ENGLISH.counted(ENGLISH.minutes, 2, "2"), "2 minutes");
+    }
+
+    #[test]
+    fn a_region_finds_its_language_and_an_unknown_one_english() {
+        assert_eq!(words("en-GB").locale, "en");
+        assert_eq!(words("tlh").locale, "en");
+    }
+}

@@ -97,7 +97,7 @@ fn name(fields: &Fields<'_>, key: &str) -> Option<String> {
 }
 
 /// `Some(None)` when the field is absent, `None` when it is there and wrong.
-fn optional<'a, T>(
+pub(super) fn optional<'a, T>(
     fields: &Fields<'a>,
     key: &str,
     read: impl FnOnce(Node<'a>) -> Option<T>,
@@ -130,7 +130,7 @@ fn outputs(node: &Node<'_>) -> Option<(Option<ScoresOutput>, Option<String>)> {
     }
 }
 
-fn labels(node: &Node<'_>) -> Option<LabelSet> {
+pub(super) fn labels(node: &Node<'_>) -> Option<LabelSet> {
     let nodes = node.list()?;
     if !(2..=MAX_LABELS).contains(&nodes.len()) {
         return node.wrong(format!("a list of 2 to {MAX_LABELS} labels"));

@@ -1,9 +1,14 @@
 //! Every format that enters or leaves; only this layer derives `Serialize`.
 
+pub mod address;
+pub mod config;
 pub mod correction;
 pub mod current;
 pub mod export;
+pub mod items;
 pub mod manifest;
 pub mod moment;
 pub mod record;
+pub mod reply;
+pub mod table;
 pub mod worker;

@@ -10,7 +10,7 @@ use web_sys::{
 
 use super::post::scope;
 use crate::domain::item::{AsideReason, Failed};
-use crate::input::image::ImageInput;
+use crate::input::image::{ImageInput, LONGEST_SIDE};
 use crate::input::{InputSpec, data_url};
 use crate::wire::worker::Source;
 
@@ -116,8 +116,6 @@ pub(super) struct Surface(Option<OffscreenCanvasRenderingContext2d>);
 
 /// The most pixels that are taken from the canvas at once: 4 MB.
 const SHEET: u32 = 1 << 20;
-/// The longest side of a canvas that every browser gives.
-const LONGEST: u32 = 8192;
 
 impl Surface {
     /// Replaces the bitmaps by their pixels.
@@ -141,7 +139,7 @@ impl Surface {
             let mut height = first;
             let fits = rest[1..].iter().take_while(|(_, w, h)| {
                 height = height.saturating_add(*h);
-                *w == width && height <= LONGEST && width.saturating_mul(height) <= SHEET
+                *w == width && height <= LONGEST_SIDE && width.saturating_mul(height) <= SHEET
             });
             let (sheet, behind) = rest.split_at(1 + fits.count());
             self.read_sheet(items, sheet);
@@ -202,8 +200,9 @@ impl Surface {
         let context = self.0.as_ref()?;
         let canvas = context.canvas();
         if canvas.width() < width || canvas.height() < height {
-            canvas.set_width(canvas.width().max(width));
-            canvas.set_height(canvas.height().max(height));
+            // Not the greater of each: a wide photo after a high sheet would make both sides long.
+            canvas.set_width(width);
+            canvas.set_height(height);
         }
         context.set_fill_style_str("#fff");
         // web-sys does not know it; it acts on photos that are scaled down.

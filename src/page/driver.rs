@@ -1,0 +1,817 @@
+//! Runs the session's commands and feeds back what comes of them. No rule of the product stands here.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use gloo::timers::callback::Timeout;
+use js_sys::{Array, Date, Float32Array, Function};
+use leptos::prelude::*;
+use serde_json::{Value, json};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{AbortController, FileList, HtmlElement};
+
+use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, Trouble};
+use super::keys::{Deed, KeyMap};
+use super::source::{self, Held};
+use super::store::{self, OtherTab, Store};
+use super::workers::{Heard, ModelFile, Workers};
+use super::{backend, events, model};
+use crate::domain::correction::{Correction, ModelName};
+use crate::domain::dispatch::{self, DispatchRules};
+use crate::domain::ident::Timestamp;
+use crate::domain::item::{Aside, Content, ImageSource, Item, ItemKey};
+use crate::domain::label::LabelSet;
+use crate::domain::outbox::Errand;
+use crate::domain::session::{Command, Milestone, ModelSpec, Notice, Rules, Session};
+use crate::input::InputSpec;
+use crate::reader::Problems;
+use crate::wire::config::{self, Config, KeyDeed};
+use crate::wire::correction::to_record;
+use crate::wire::worker::Source;
+use crate::wire::{export, worker::Kernel};
+
+/// Most set-aside items that are listed: nobody reads more, and the page stays quick.
+const ASIDES_LISTED: usize = 1_000;
+
+/// What the host page gives when it mounts the element.
+pub struct Given {
+    /// The configuration as JSON, attributes written over it, addresses absolute.
+    pub config: Value,
+    /// Items from a property: an array, iterable or async iterable; undefined if there are none.
+    pub items: JsValue,
+    /// Makes a worker that loads the worker's Wasm.
+    pub spawn_worker: Function,
+    /// Name of the store where the configuration has none.
+    pub project: String,
+}
+
+/// One element's inside.
+pub struct Driver {
+    host: HtmlElement,
+    /// Signals of the view.
+    pub desk: Desk,
+    given: RefCell<Given>,
+    config: RefCell<Config>,
+    session: RefCell<Option<Session>>,
+    /// Notices that came while another one was being dealt with, or before there was a session.
+    notices: RefCell<VecDeque<Notice>>,
+    busy: Cell<bool>,
+    store: RefCell<Option<Store>>,
+    lead: RefCell<Option<store::Lead>>,
+    workers: RefCell<Option<Rc<Workers>>>,
+    kernels: RefCell<Vec<Kernel>>,
+    /// Pictures in the page's hands; outlives a restart.
+    pub held: Rc<Held>,
+    wake: RefCell<Option<(i64, Timeout)>>,
+    soon: RefCell<Option<Timeout>>,
+    abort: RefCell<AbortController>,
+    waiting_for_delivery: RefCell<Vec<Function>>,
+    halted: Cell<bool>,
+    /// Work of an earlier start must not act on a later one.
+    generation: Cell<u32>,
+}
+
+impl Driver {
+    /// A driver for the element `host`; nothing starts before [`Driver::start`].
+    #[must_use]
+    pub fn new(host: HtmlElement, given: Given, abort: AbortController) -> Rc<Self> {
+        Rc::new_cyclic(|me: &Weak<Self>| {
+            let held = Rc::new(Held::default());
+            let (for_notice, for_order, for_images) = (me.clone(), me.clone(), held.clone());
+            let desk = Desk::new(
+                move |notice| {
+                    for_notice.upgrade().iter().for_each(|driver| driver.from_person(notice.clone()))
+                },
+                move |order| for_order.upgrade().iter().for_each(|driver| driver.order(order.clone())),
+                move |number| for_images.url(number),
+            );
+            Self {
+                host,
+                desk,
+                given: RefCell::new(given),
+                config: RefCell::default(),
+                session: RefCell::new(None),
+                notices: RefCell::default(),
+                busy: Cell::new(false),
+                store: RefCell::new(None),
+                lead: RefCell::new(None),
+                workers: RefCell::new(None),
+                kernels: RefCell::default(),
+                held,
+                wake: RefCell::new(None),
+                soon: RefCell::new(None),
+                abort: RefCell::new(abort),
+                waiting_for_delivery: RefCell::default(),
+                halted: Cell::new(false),
+                generation: Cell::new(0),
+            }
+        })
+    }
+
+    /// Uses this configuration from the next start on.
+    pub fn configure(&self, config: Value) {
+        self.given.borrow_mut().config = config;
+    }
+
+    /// Starts from the beginning.
+    pub fn start(self: &Rc<Self>) {
+        self.generation.set(self.generation.get() + 1);
+        self.desk.opening.set(Opening::Starting);
+        let driver = self.clone();
+        spawn_local(async move {
+            if let Err((what, problems)) = driver.open().await {
+                driver.broken(what, problems);
+            }
+        });
+    }
+
+    /// Gives everything back: workers, timers, requests, the store's lock.
+    pub fn stop(&self) {
+        self.generation.set(self.generation.get() + 1);
+        self.abort.borrow().abort();
+        self.workers.take();
+        self.wake.take();
+        self.soon.take();
+        self.lead.take();
+        self.session.take();
+        self.store.take();
+        self.notices.borrow_mut().clear();
+    }
+
+    async fn open(self: &Rc<Self>) -> Result<(), (Broken, Vec<String>)> {
+        let generation = self.generation.get();
+        let config = config::parse(&self.given.borrow().config).map_err(in_configuration)?;
+        *self.config.borrow_mut() = config.clone();
+        self.halted.set(!config.autostart);
+        let signal = self.abort.borrow().signal();
+        let workers = config.workers.unwrap_or_else(usual_workers);
+        if config.model.is_some() {
+            self.prepare_workers(workers);
+        }
+        let manifest = match &config.model {
+            Some(at) => {
+                Some(model::manifest(&at.url, &signal).await.map_err(|problems| (Broken::Model, problems))?)
+            }
+            None => None,
+        };
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        let card = manifest.as_ref().map(|manifest| &manifest.card);
+        let labels = config.labels(card.map(|card| &card.labels)).map_err(in_configuration)?;
+        let policy = config.policy(&labels).map_err(in_configuration)?;
+        self.show_task(
+            &config,
+            &labels,
+            card.and_then(|card| card.question.as_deref()),
+            card.map(|c| &c.input),
+        )?;
+        let rules = Rules {
+            model: card.and_then(|card| {
+                let scores = card.scores.as_ref()?;
+                Some(ModelSpec {
+                    name: ModelName {
+                        name: card.name.as_str().into(),
+                        version: card.version.as_str().into(),
+                        sha256: card.sha256.to_string().into(),
+                    },
+                    scale: scores.scale,
+                    activation: scores.activation,
+                    temperature: card.temperature,
+                })
+            }),
+            labels,
+            policy,
+            random_share: config.order.random_share,
+            seed: config.order.seed,
+            prediction_shown: config.predictions,
+            annotator: config.annotator.clone(),
+            session: visit_name().into(),
+            delivery: config.delivery.url.is_some().then_some(config.delivery.rules),
+            deliver_accepted: config.delivery.accepted,
+            dispatch: DispatchRules {
+                workers,
+                item_deadline_ms: config.item_deadline_ms,
+                ..DispatchRules::default()
+            },
+        };
+        self.desk.has_model.set(rules.model.is_some());
+        let restored = self.open_store(&config).await;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        *self.session.borrow_mut() = Some(Session::new(rules, random_seed()));
+        if let Some(notice) = restored {
+            self.notice(notice);
+        }
+        self.take_lead();
+        self.read_items();
+        match manifest {
+            None => {
+                self.desk.opening.set(Opening::Open);
+                self.run();
+            }
+            Some(manifest) => self.fetch_model(manifest, &config),
+        }
+        Ok(())
+    }
+
+    fn broken(&self, what: Broken, problems: Vec<String>) {
+        let message = problems.join("\n");
+        let code = match what {
+            Broken::Configuration => "configuration",
+            Broken::Model => "model",
+            Broken::Items => "items",
+        };
+        self.desk.opening.set(Opening::Broken { what, problems });
+        events::dispatch(&self.host, "hitl-error", &json!({ "code": code, "message": message }));
+    }
+
+    fn show_task(
+        &self,
+        config: &Config,
+        labels: &LabelSet,
+        question: Option<&str>,
+        input: Option<&InputSpec>,
+    ) -> Result<(), (Broken, Vec<String>)> {
+        let task = config.question.clone().or_else(|| question.map(Arc::from));
+        self.desk.task.set(task.unwrap_or_else(|| "".into()));
+        self.desk.labels.set(labels.clone());
+        if let Some(InputSpec::Numbers(numbers)) = input {
+            self.desk.columns.set(numbers.columns.iter().map(|name| Arc::from(name.as_str())).collect());
+        }
+        let mut keys = KeyMap::standard(labels.len());
+        keys.enabled = config.keys.enabled;
+        let of_labels = config.label_keys(labels).map_err(in_configuration)?;
+        let of_labels = of_labels.iter().map(|(label, key)| (Deed::Answer(*label), key));
+        let of_deeds = config.keys.deeds.iter().map(|(deed, key)| (deed_of(*deed), key));
+        let wanted: Vec<_> = of_labels.chain(of_deeds).collect();
+        for (_, key) in &wanted {
+            // What the configuration gives to one deed is taken from another that has it by standard only.
+            if let Some(other) = keys.deed(key)
+                && !wanted.iter().any(|(wanted, _)| *wanted == other)
+            {
+                keys.unbind(other);
+            }
+        }
+        for (deed, key) in wanted {
+            if keys.bind(deed, key).is_err() {
+                let problem = format!("`keys`: the key {key:?} is given twice; give each deed its own");
+                return Err((Broken::Configuration, vec![problem]));
+            }
+        }
+        self.desk.keys.set(keys);
+        Ok(())
+    }
+
+    async fn open_store(self: &Rc<Self>, config: &Config) -> Option<Notice> {
+        let project =
+            config.project.as_deref().map_or_else(|| self.given.borrow().project.clone(), str::to_owned);
+        let (store, trouble) = store::open(&project).await;
+        self.trouble(|trouble| matches!(trouble, Trouble::NoStore(_)), trouble.map(Trouble::NoStore));
+        let me = Rc::downgrade(self);
+        store.listen(move |said| {
+            let Some(driver) = me.upgrade() else { return };
+            driver.notice(match said {
+                OtherTab::Committed(records) => Notice::Elsewhere(records),
+                OtherTab::Sent(records) => Notice::SentElsewhere(records),
+            });
+        });
+        if let Some(keys) = store.setting("keys").await {
+            self.desk.keys.update(|own| own.apply(&keys));
+        }
+        let loaded = store.load().await;
+        *self.store.borrow_mut() = Some(store);
+        match loaded {
+            Ok((records, kept)) => Some(Notice::Restored(records, kept)),
+            Err(why) => {
+                let why = Arc::from(why.to_string());
+                self.trouble(|trouble| matches!(trouble, Trouble::NoStore(_)), Some(Trouble::NoStore(why)));
+                None
+            }
+        }
+    }
+
+    /// Replaces the troubles of one sort.
+    fn trouble(&self, same: impl Fn(&Trouble) -> bool, now: Option<Trouble>) {
+        let troubles = self.desk.troubles.get_untracked();
+        let kept: Vec<_> = troubles.iter().filter(|trouble| !same(trouble)).cloned().chain(now).collect();
+        set(self.desk.troubles, kept);
+    }
+
+    fn take_lead(self: &Rc<Self>) {
+        let Some(store) = self.store.borrow().clone() else { return };
+        let (driver, generation) = (self.clone(), self.generation.get());
+        spawn_local(async move {
+            let lead = store.lead().await;
+            let kept = store.kept().await.unwrap_or_default();
+            if driver.generation.get() == generation {
+                *driver.lead.borrow_mut() = Some(lead);
+                driver.notice(Notice::Leading(kept));
+            }
+        });
+    }
+
+    fn prepare_workers(self: &Rc<Self>, count: usize) {
+        let me = Rc::downgrade(self);
+        let spawn = self.given.borrow().spawn_worker.clone();
+        let workers = Workers::new(spawn, move |heard| {
+            me.upgrade().iter().for_each(|driver| driver.heard(&heard));
+        });
+        workers.prewarm(count);
+        *self.workers.borrow_mut() = Some(workers);
+    }
+
+    fn heard(&self, heard: &Heard) {
+        match heard {
+            Heard::Up(kernels) => self.kernels.borrow_mut().clone_from(kernels),
+            Heard::Ready(worker) => {
+                self.desk.opening.set(Opening::Open);
+                self.notice(Notice::WorkerReady(*worker));
+            }
+            Heard::Rejected(faults) => {
+                self.workers.borrow().iter().for_each(|workers| workers.stop_all());
+                self.notice(Notice::Paused);
+                self.broken(Broken::Model, faults.iter().map(|fault| fault.message.clone()).collect());
+            }
+            Heard::Predicted(worker, ticket, results) => {
+                let (worker, ticket, results) = (*worker, *ticket, results.clone());
+                self.notice(Notice::Predicted { worker, ticket, results });
+            }
+            Heard::Lost(worker, why) => {
+                web_sys::console::warn_1(&format!("hitl-labeler: a worker was lost: {why}").into());
+                self.notice(Notice::WorkerLost(*worker));
+            }
+        }
+    }
+
+    fn fetch_model(self: &Rc<Self>, manifest: model::Manifest, config: &Config) {
+        let (driver, generation) = (self.clone(), self.generation.get());
+        let pixel_limit = config.items.pixel_limit;
+        let max_bytes = config.model.as_ref().map_or(u64::MAX, |at| at.max_bytes);
+        let total = manifest.card.bytes;
+        self.desk.opening.set(Opening::Downloading { received: 0, total });
+        spawn_local(async move {
+            let signal = driver.abort.borrow().signal();
+            let opening = driver.desk.opening;
+            let progress = move |received| opening.set(Opening::Downloading { received, total });
+            let fetched = model::model(&manifest, max_bytes, &signal, progress).await;
+            if driver.generation.get() != generation {
+                return;
+            }
+            match fetched {
+                Ok(bytes) => {
+                    opening.set(Opening::Preparing);
+                    if let Some(workers) = &*driver.workers.borrow() {
+                        workers.set_model(ModelFile { manifest: manifest.text, bytes, pixel_limit });
+                    }
+                    driver.run();
+                }
+                Err(problems) => driver.broken(Broken::Model, problems),
+            }
+        });
+    }
+
+    fn run(&self) {
+        if !self.halted.get() {
+            self.notice(Notice::Started);
+        }
+    }
+
+    /// Predicts and asks, or halts; remembered until the model is there.
+    pub fn set_running(&self, running: bool) {
+        self.halted.set(!running);
+        let ready = matches!(self.desk.opening.get_untracked(), Opening::Open | Opening::Preparing);
+        if ready {
+            self.notice(if running { Notice::Started } else { Notice::Paused });
+        }
+    }
+
+    fn read_items(self: &Rc<Self>) {
+        let (url, items) = (self.config.borrow().items.url.clone(), self.given.borrow().items.clone());
+        if !items.is_undefined() && !items.is_null() {
+            return self.add_items(items);
+        }
+        let Some(url) = url else { return self.notice(Notice::SourceEnded) };
+        let (driver, generation) = (self.clone(), self.generation.get());
+        spawn_local(async move {
+            let signal = driver.abort.borrow().signal();
+            let arrived = driver.arrivals(generation);
+            let ended = source::stream(&url, &driver.columns(), &signal, arrived).await;
+            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
+        });
+    }
+
+    /// Takes in items from a property.
+    pub fn add_items(self: &Rc<Self>, items: JsValue) {
+        let (driver, generation) = (self.clone(), self.generation.get());
+        self.notice(Notice::SourceOpened);
+        spawn_local(async move {
+            let signal = driver.abort.borrow().signal();
+            let arrived = driver.arrivals(generation);
+            let ended = source::iterate(&items, &driver.held, &signal, arrived).await;
+            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
+        });
+    }
+
+    fn add_files(self: &Rc<Self>, files: FileList) {
+        let (driver, generation) = (self.clone(), self.generation.get());
+        self.notice(Notice::SourceOpened);
+        spawn_local(async move {
+            let signal = driver.abort.borrow().signal();
+            let arrived = driver.arrivals(generation);
+            let ended = source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await;
+            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
+        });
+    }
+
+    /// Names of the columns that the model reads; empty if it reads pictures.
+    fn columns(&self) -> Vec<String> {
+        self.desk.columns.with_untracked(|columns| columns.iter().map(ToString::to_string).collect())
+    }
+
+    fn arrivals(self: &Rc<Self>, generation: u32) -> impl FnMut(Vec<Result<Item, Aside>>) + 'static {
+        let driver = self.clone();
+        move |items| {
+            if driver.generation.get() == generation {
+                driver.notice(Notice::Arrived(items));
+            }
+        }
+    }
+
+    fn source_ended(&self, generation: u32, failure: Option<String>) {
+        if self.generation.get() != generation {
+            return;
+        }
+        self.notice(Notice::SourceEnded);
+        let Some(why) = failure else { return };
+        let any = self.session.borrow().as_ref().is_some_and(|session| session.progress().arrived > 0);
+        if any {
+            let trouble = Trouble::ItemsBrokeOff(why.as_str().into());
+            self.trouble(|trouble| matches!(trouble, Trouble::ItemsBrokeOff(_)), Some(trouble));
+            events::dispatch(&self.host, "hitl-error", &json!({ "code": "items", "message": why }));
+        } else {
+            self.broken(Broken::Items, vec![why]);
+        }
+    }
+
+    fn from_person(&self, notice: Notice) {
+        if matches!(notice, Notice::WithoutModel) {
+            self.workers.borrow().iter().for_each(|workers| workers.stop_all());
+            self.desk.opening.set(Opening::Open);
+            self.desk.has_model.set(false);
+            self.notice(notice);
+            return self.run();
+        }
+        self.notice(notice);
+    }
+
+    /// Changes the least confidence at once.
+    pub fn accept_at(&self, threshold: f32) {
+        let policy = self.session.borrow().as_ref().map(|session| session.policy().clone());
+        if let Some(policy) = policy {
+            self.notice(Notice::PolicyChanged(crate::domain::policy::Policy {
+                accept_at: threshold,
+                ..policy
+            }));
+        }
+    }
+
+    /// Tells the session, runs what it commands, and brings the view up to date.
+    pub fn notice(&self, notice: Notice) {
+        self.notices.borrow_mut().push_back(notice);
+        if self.busy.replace(true) {
+            return;
+        }
+        let mut told = Vec::new();
+        while let Some(notice) = self.next_notice() {
+            let mut slot = self.session.borrow_mut();
+            let Some(session) = slot.as_mut() else { break };
+            session.notice(notice, now());
+            while let Some(command) = session.next_command() {
+                self.run_command(command, session, &mut told);
+            }
+        }
+        self.busy.set(false);
+        self.refresh();
+        self.set_alarm();
+        // Last, since the host page may call us from its listeners.
+        for (name, detail) in told {
+            events::dispatch(&self.host, name, &detail);
+        }
+    }
+
+    fn next_notice(&self) -> Option<Notice> {
+        if self.session.borrow().is_none() {
+            return None;
+        }
+        self.notices.borrow_mut().pop_front()
+    }
+
+    fn run_command(&self, command: Command, session: &Session, told: &mut Vec<(&'static str, Value)>) {
+        match command {
+            Command::Worker(order) => self.run_order(order, session),
+            Command::Commit(records) => self.commit(records),
+            Command::Deliver(errand) => self.deliver(errand),
+            Command::Tell(milestone) => {
+                if milestone == Milestone::WorkersFailed {
+                    self.trouble(|trouble| *trouble == Trouble::NoWorkers, Some(Trouble::NoWorkers));
+                    self.notices.borrow_mut().push_back(Notice::WithoutModel);
+                    self.desk.opening.set(Opening::Open);
+                }
+                told.push(events::told(&milestone, session));
+            }
+            Command::Continue => self.come_back(),
+        }
+    }
+
+    fn run_order(&self, order: dispatch::Order, session: &Session) {
+        let workers = self.workers.borrow();
+        let Some(workers) = workers.as_ref() else { return };
+        match order {
+            dispatch::Order::Start(worker) => workers.start(worker),
+            dispatch::Order::Stop(worker) => workers.stop(worker),
+            dispatch::Order::Predict { worker, ticket, items } => {
+                let parts = items.iter().filter_map(|key| self.part(*key, session)).collect();
+                workers.predict(worker, ticket, parts);
+            }
+        }
+    }
+
+    fn part(&self, key: ItemKey, session: &Session) -> Option<(ItemKey, Source, JsValue)> {
+        let item = session.item(key)?;
+        let (source, part) = match &item.content {
+            Content::Numbers(row) => (Source::Numbers, Float32Array::from(&row[..]).into()),
+            Content::Image(ImageSource::Url(url)) => (Source::Url { url: url.to_string() }, JsValue::NULL),
+            Content::Image(ImageSource::Held(number)) => {
+                let held = self.held.get(*number).unwrap_or_default();
+                let pixels = held.is_instance_of::<web_sys::ImageData>();
+                (if pixels { Source::Pixels } else { Source::Blob }, held)
+            }
+        };
+        Some((key, source, part))
+    }
+
+    fn me(&self) -> Option<(Store, Desk)> {
+        self.store.borrow().clone().map(|store| (store, self.desk))
+    }
+
+    fn come_back(&self) {
+        // A timer, not a microtask: the browser is to paint and hear the keys between two slices.
+        let desk = self.desk;
+        *self.soon.borrow_mut() = Some(Timeout::new(0, move || desk.notice(Notice::Tick)));
+    }
+
+    fn set_alarm(&self) {
+        let at = self.session.borrow().as_ref().and_then(Session::wake_at);
+        let mut wake = self.wake.borrow_mut();
+        match at {
+            None => *wake = None,
+            Some(Timestamp(at)) if wake.as_ref().is_none_or(|(set, _)| *set != at) => {
+                let wait = u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0);
+                let desk = self.desk;
+                *wake = Some((at, Timeout::new(wait, move || desk.notice(Notice::Tick))));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn commit(&self, records: Vec<Correction>) {
+        let Some((store, desk)) = self.me() else { return };
+        spawn_local(async move {
+            let ids = records.iter().map(|record| record.id).collect();
+            let kept = store.commit(&records).await;
+            if let Err(why) = &kept {
+                let trouble = Trouble::NoStore(why.to_string().into());
+                desk.troubles.update(|troubles| {
+                    troubles.retain(|trouble| !matches!(trouble, Trouble::NoStore(_)));
+                    troubles.push(trouble);
+                });
+            }
+            desk.notice(Notice::Committed(ids, kept.unwrap_or(false)));
+        });
+    }
+
+    fn deliver(&self, errand: Errand) {
+        let Some((store, desk)) = self.me() else { return };
+        let delivery = self.config.borrow().delivery.clone();
+        spawn_local(async move {
+            match errand {
+                // A batch that no store holds is sent all the same: after a crash its records go again, each
+                // under its own id.
+                Errand::Freeze(batch) => {
+                    let _ = store.freeze(&batch).await;
+                    desk.notice(Notice::Frozen(batch.id));
+                }
+                Errand::Send(batch) => {
+                    let (Some(url), Ok(lines)) = (&delivery.url, store.bodies(&batch.records).await) else {
+                        let reply = crate::domain::outbox::Reply::TryLater {
+                            why: "the browser's store does not give the records back".into(),
+                            after_ms: None,
+                        };
+                        return desk.notice(Notice::Replied(batch.id, reply));
+                    };
+                    let reply = backend::send(&delivery, url, batch.id, &batch.records, &lines).await;
+                    desk.notice(Notice::Replied(batch.id, reply));
+                }
+                Errand::Settle { batch, sent, refused, remaining } => {
+                    let _ = store.settle(batch, &sent, &refused, &remaining).await;
+                    for batch in remaining {
+                        desk.notice(Notice::Frozen(batch.id));
+                    }
+                }
+            }
+        });
+    }
+
+    /// Brings every signal up to date; those that stay the same wake nobody.
+    pub fn refresh(&self) {
+        let slot = self.session.borrow();
+        let Some(session) = slot.as_ref() else { return };
+        let desk = &self.desk;
+        set(desk.question, session.question());
+        set(
+            desk.next_image,
+            session.on_deck().and_then(|item| match &item.content {
+                Content::Image(source) => Some(source.clone()),
+                Content::Numbers(_) => None,
+            }),
+        );
+        set(desk.phase, session.phase());
+        set(desk.last_answer, session.last_answer().cloned());
+        set(desk.undo_depth, session.undo_depth());
+        set(desk.progress, session.progress());
+        set(desk.pace, session.seconds_per_answer());
+        let delivery = session.delivery(now());
+        let delivered = delivery.unsaved == 0 && delivery.waiting == 0;
+        set(desk.delivery, delivery);
+        match desk.panel.get_untracked() {
+            Panel::Review => {
+                let (offset, count) = desk.review_at.get_untracked();
+                set(desk.review, ReviewPage { offset, items: session.accepted(offset, count) });
+            }
+            Panel::Aside => set(desk.asides, session.asides().take(ASIDES_LISTED).cloned().collect()),
+            Panel::Delivery => {
+                let refused = session.refused().map(|(id, why)| {
+                    let item = session.record(id).map_or_else(|| "".into(), |record| record.item_id.clone());
+                    (id, item, why)
+                });
+                set(desk.refused, refused.collect());
+            }
+            Panel::None | Panel::Help => {}
+        }
+        drop(slot);
+        if delivered {
+            for resolve in self.waiting_for_delivery.take() {
+                let _ = resolve.call0(&JsValue::NULL);
+            }
+        }
+    }
+
+    /// Calls `resolve` once everything is where it belongs: stored and, if there is a server, there.
+    pub fn when_delivered(&self, resolve: Function) {
+        self.waiting_for_delivery.borrow_mut().push(resolve);
+        self.notice(Notice::ResumeDelivery);
+    }
+
+    fn order(self: &Rc<Self>, order: Order) {
+        match order {
+            Order::Retry => {
+                self.stop();
+                if let Ok(abort) = AbortController::new() {
+                    *self.abort.borrow_mut() = abort;
+                }
+                self.start();
+            }
+            Order::Download(kind) => {
+                let (name, kind, text) = self.file(kind);
+                super::download::save(&name, kind, &text);
+            }
+            Order::AddFiles(files) => self.add_files(files),
+            Order::UseKeys(keys) => {
+                let text = keys.to_text();
+                self.desk.keys.set(keys);
+                if let Some((store, _)) = self.me() {
+                    spawn_local(async move {
+                        let _ = store.set_setting("keys", &text).await;
+                    });
+                }
+            }
+        }
+    }
+
+    /// Everything as a file: its name, media type and text.
+    pub fn file(&self, kind: Download) -> (String, &'static str, String) {
+        let mut slot = self.session.borrow_mut();
+        let all = slot.as_mut().map(|session| match kind {
+            Download::Refused => {
+                let refused: Vec<_> = session.refused().map(|(id, _)| id).collect();
+                refused.into_iter().filter_map(|id| session.record(id).cloned()).collect()
+            }
+            Download::JsonLines | Download::Csv => session.everything(now()),
+        });
+        let records: Vec<_> = all.unwrap_or_default().iter().map(to_record).collect();
+        let day = String::from(Date::new_0().to_iso_string()).chars().take(10).collect::<String>();
+        match kind {
+            Download::Csv => (format!("labels-{day}.csv"), "text/csv", export::csv(&records)),
+            Download::JsonLines => {
+                (format!("labels-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records))
+            }
+            Download::Refused => {
+                (format!("refused-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records))
+            }
+        }
+    }
+
+    /// Counts as the host page reads them.
+    pub fn progress(&self) -> Value {
+        let slot = self.session.borrow();
+        let Some(session) = slot.as_ref() else { return Value::Null };
+        let (progress, delivery) = (session.progress(), session.delivery(now()));
+        json!({
+            "arrived": progress.arrived, "predicting": progress.predicting, "waiting": progress.waiting,
+            "accepted": progress.accepted, "answered": progress.answered, "confirmed": progress.confirmed,
+            "aside": progress.aside, "share_by_model": progress.share_by_model(),
+            "seconds_per_answer": session.seconds_per_answer(),
+            "records": delivery.records, "unsaved": delivery.unsaved, "undelivered": delivery.waiting,
+            "delivered": delivery.sent, "refused": delivery.refused,
+        })
+    }
+
+    /// How many items each of these thresholds would settle, with how many predictions there are.
+    pub fn coverage(&self, thresholds: &[f32]) -> Value {
+        let slot = self.session.borrow();
+        let Some(session) = slot.as_ref() else { return Value::Null };
+        let coverage = session.coverage();
+        let counts: Vec<_> = thresholds.iter().map(|threshold| coverage.at_least(*threshold)).collect();
+        json!({ "predicted": coverage.total(), "settled": counts, "accept_at": session.policy().accept_at })
+    }
+
+    /// The kernels that the workers chose.
+    pub fn kernels(&self) -> Vec<Kernel> {
+        self.kernels.borrow().clone()
+    }
+}
+
+fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal.with_untracked(|now| *now != value) {
+        signal.set(value);
+    }
+}
+
+fn in_configuration(problems: Problems) -> (Broken, Vec<String>) {
+    (Broken::Configuration, problems.0.iter().map(ToString::to_string).collect())
+}
+
+fn deed_of(deed: KeyDeed) -> Deed {
+    match deed {
+        KeyDeed::Undo => Deed::Undo,
+        KeyDeed::Skip => Deed::Skip,
+        KeyDeed::Flag => Deed::Flag,
+        KeyDeed::Note => Deed::Note,
+        KeyDeed::Zoom => Deed::Zoom,
+        KeyDeed::Help => Deed::Help,
+        KeyDeed::Accept => Deed::AnswerSuggested,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn now() -> Timestamp {
+    Timestamp(Date::now() as i64)
+}
+
+/// As many workers as the machine has cores, at most four.
+fn usual_workers() -> usize {
+    let cores = web_sys::window().map_or(2.0, |window| window.navigator().hardware_concurrency());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let cores = cores as usize;
+    cores.clamp(1, 4)
+}
+
+/// 128 random bits.
+fn random_seed() -> [u64; 2] {
+    let mut bytes = [0_u8; 16];
+    let crypto = web_sys::window().and_then(|window| window.crypto().ok());
+    if crypto.is_none_or(|crypto| crypto.get_random_values_with_u8_array(&mut bytes).is_err()) {
+        // No browser of today comes here; record ids stay distinct in one tab even so.
+        let drawn = [js_sys::Math::random().to_bits(), Date::now().to_bits()];
+        return drawn;
+    }
+    let half = |at: usize| bytes[at..at + 8].iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    [half(0), half(8)]
+}
+
+fn visit_name() -> String {
+    let mut chance = crate::domain::ident::Chance::new(random_seed());
+    chance.record_id(now()).to_string()
+}
+
+/// A JavaScript array of numbers as thresholds.
+#[must_use]
+pub fn thresholds(list: &Array) -> Vec<f32> {
+    #[allow(clippy::cast_possible_truncation)]
+    list.iter().filter_map(|value| value.as_f64()).map(|value| value as f32).collect()
+}

@@ -1,0 +1,225 @@
+//! Puts the view into the element and gives everything back when the element goes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gloo::events::EventListener;
+use js_sys::{Array, Function, Promise, Reflect};
+use leptos::mount::{UnmountHandle, mount_to};
+use leptos::prelude::*;
+use leptos::tachys::view::any_view::AnyViewState;
+use serde_json::Value;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{AbortController, HtmlElement};
+
+use super::desk::{Broken, Download, Opening};
+use super::driver::{Driver, Given, thresholds};
+use super::keyboard::Keyboard;
+use super::text::words;
+use super::ui::labeler::Labeler;
+use super::{download, events, model};
+use crate::domain::session::Notice;
+use crate::wire::config;
+
+/// A mounted element; dropping it gives back workers, listeners, timers, requests and the view.
+pub struct Mounted {
+    driver: Rc<Driver>,
+    view: RefCell<Option<UnmountHandle<AnyViewState>>>,
+    _keyboard: Keyboard,
+    _listeners: Vec<EventListener>,
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.view.take();
+        self.driver.stop();
+    }
+}
+
+/// Mounts the view into `root`, which stands in the shadow root of `host`.
+///
+/// `options` is an object of `config` (object or undefined), `configUrl` (absolute, or undefined),
+/// `attributes` (an object of texts), `items`, `spawnWorker`, `project` and `base` (absolute).
+///
+/// # Errors
+/// `options` lacks `spawnWorker`, or there is no document: the caller is not a page.
+pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<Mounted, JsValue> {
+    let option = |name: &str| Reflect::get(options, &JsValue::from_str(name)).unwrap_or_default();
+    let document =
+        host.owner_document().ok_or_else(|| js_sys::Error::new("the element is in no document"))?;
+    let spawn_worker: Function =
+        option("spawnWorker").dyn_into().map_err(|_| js_sys::Error::new("spawnWorker is not a function"))?;
+    let given = Given {
+        config: Value::Null,
+        items: option("items"),
+        spawn_worker,
+        project: option("project").as_string().unwrap_or_default(),
+    };
+    let abort = AbortController::new()?;
+    let signal = abort.signal();
+    let driver = Driver::new(host.clone(), given, abort);
+    let desk = driver.desk;
+    let attributes = pairs(&option("attributes"));
+    let words = words(&language(&document, &attributes));
+    let view = mount_to(root, move || {
+        provide_context(desk);
+        view! { <Labeler words /> }.into_any()
+    });
+    let refreshing = Rc::downgrade(&driver);
+    // The lists are filled only while somebody looks at them.
+    Effect::new(move |_| {
+        desk.panel.track();
+        desk.review_at.track();
+        refreshing.upgrade().iter().for_each(|driver| driver.refresh());
+    });
+    let listeners = listeners(&document, &driver);
+    let keyboard = Keyboard::new(&document, &host, desk);
+    let text = |name: &str| option(name).as_string();
+    let (config_url, base) = (text("configUrl"), text("base").unwrap_or_default());
+    let written = from_js(&option("config"));
+    let starting = driver.clone();
+    spawn_local(async move {
+        match configuration(config_url.as_deref(), written, &attributes, &base, &signal).await {
+            Ok(config) => {
+                starting.configure(config);
+                starting.start();
+            }
+            Err(problems) => desk.opening.set(Opening::Broken { what: Broken::Configuration, problems }),
+        }
+    });
+    Ok(Mounted { driver, view: RefCell::new(Some(view)), _keyboard: keyboard, _listeners: listeners })
+}
+
+fn listeners(document: &web_sys::Document, driver: &Rc<Driver>) -> Vec<EventListener> {
+    let desk = driver.desk;
+    let page = document.clone();
+    let mut all = vec![EventListener::new(document, "visibilitychange", move |_| {
+        desk.notice(Notice::Attention(!page.hidden()));
+    })];
+    if let Some(window) = web_sys::window() {
+        for (kind, online) in [("online", true), ("offline", false)] {
+            all.push(EventListener::new(&window, kind, move |_| desk.notice(Notice::Online(online))));
+        }
+        if !window.navigator().on_line() {
+            desk.notice(Notice::Online(false));
+        }
+    }
+    all
+}
+
+/// File, property and attributes as one configuration, its addresses absolute.
+async fn configuration(
+    url: Option<&str>,
+    written: Value,
+    attributes: &[(String, String)],
+    base: &str,
+    signal: &web_sys::AbortSignal,
+) -> Result<Value, Vec<String>> {
+    let lines =
+        |problems: crate::reader::Problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let absolute = |base: &str, address: &str| Some(web_sys::Url::new_with_base(address, base).ok()?.href());
+    let mut document = if written.is_null() { Value::Object(serde_json::Map::new()) } else { written };
+    if let Some(url) = url {
+        let response =
+            model::get(url, signal).await.map_err(|why| vec![format!("The configuration {url}: {why}")])?;
+        let text = match response.text() {
+            Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
+            Err(_) => None,
+        };
+        let file = config::document(&text.unwrap_or_default()).map_err(lines)?;
+        let file = config::rebase(file, &|address| absolute(url, address));
+        document = config::merge(file, config::rebase(document, &|address| absolute(base, address)));
+    }
+    let attributes: Vec<_> = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let document = config::overlay(document, &attributes).map_err(lines)?;
+    Ok(config::rebase(document, &|address| absolute(base, address)))
+}
+
+/// The element's language, else the document's.
+fn language(document: &web_sys::Document, attributes: &[(String, String)]) -> String {
+    let own = attributes.iter().find(|(name, _)| name == "lang").map(|(_, tag)| tag.clone());
+    let of_document = || document.document_element().and_then(|root| root.get_attribute("lang"));
+    own.or_else(of_document).unwrap_or_default()
+}
+
+fn from_js(value: &JsValue) -> Value {
+    if value.is_undefined() || value.is_null() {
+        return Value::Null;
+    }
+    serde_wasm_bindgen::from_value(value.clone()).unwrap_or(Value::from("not JSON"))
+}
+
+fn pairs(object: &JsValue) -> Vec<(String, String)> {
+    let Some(object) = object.dyn_ref::<js_sys::Object>() else { return Vec::new() };
+    let entries = js_sys::Object::entries(object);
+    let each = entries.iter().filter_map(|pair| {
+        let pair: Array = pair.dyn_into().ok()?;
+        Some((pair.get(0).as_string()?, pair.get(1).as_string()?))
+    });
+    each.collect()
+}
+
+impl Mounted {
+    /// Predicts and asks from now on.
+    pub fn start(&self) {
+        self.driver.set_running(true);
+    }
+
+    /// Hands out no more work and asks nothing; delivery goes on.
+    pub fn pause(&self) {
+        self.driver.set_running(false);
+    }
+
+    /// Takes back the person's last step.
+    pub fn undo(&self) {
+        self.driver.notice(Notice::Undone);
+    }
+
+    /// Resolves once every record is stored and, if there is a server, there.
+    #[must_use]
+    pub fn flush(&self) -> Promise {
+        let driver = self.driver.clone();
+        Promise::new(&mut |resolve, _| driver.when_delivered(resolve))
+    }
+
+    /// Every record as a Blob, saved as a file too if `save`.
+    ///
+    /// # Errors
+    /// The browser refuses, for want of memory.
+    pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
+        let (name, kind, text) = self.driver.file(if csv { Download::Csv } else { Download::JsonLines });
+        if save {
+            download::save(&name, kind, &text);
+        }
+        download::blob(kind, &text).map(JsValue::from)
+    }
+
+    /// Takes in more items.
+    pub fn add_items(&self, items: JsValue) {
+        self.driver.add_items(items);
+    }
+
+    /// Changes the least confidence at which the model settles an item alone.
+    pub fn accept_at(&self, threshold: f32) {
+        self.driver.accept_at(threshold);
+    }
+
+    /// Counts.
+    #[must_use]
+    pub fn progress(&self) -> JsValue {
+        events::to_js(&self.driver.progress())
+    }
+
+    /// How many items each of `at` would settle.
+    #[must_use]
+    pub fn coverage(&self, at: &Array) -> JsValue {
+        events::to_js(&self.driver.coverage(&thresholds(at)))
+    }
+
+    /// The kernels that the workers chose, for reports of faults and speed.
+    #[must_use]
+    pub fn kernels(&self) -> JsValue {
+        serde_wasm_bindgen::to_value(&self.driver.kernels()).unwrap_or_default()
+    }
+}

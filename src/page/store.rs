@@ -1,0 +1,379 @@
+//! The browser's own store: what is in it survives reload, crash and closing.
+//!
+//! Every change is one transaction that is awaited until it is on disk. A change whose transaction fails
+//! stays in memory, counts for every reading, and is taken along by the next transaction. Without
+//! IndexedDB everything stays in memory and the person is told.
+
+mod database;
+mod rows;
+mod tabs;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use js_sys::Array;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::IdbFactory;
+
+use self::database::{Ask, Database};
+use self::rows::{Delivery, Row, Table, Unconfirmed, batch_row, read_batch};
+use self::tabs::Channel;
+pub use self::tabs::{Lead, OtherTab};
+use crate::domain::correction::Correction;
+use crate::domain::ident::{BatchId, RecordId};
+use crate::domain::outbox::Batch;
+use crate::domain::session::Kept;
+use crate::wire::correction::{from_record, to_record};
+use crate::wire::record::Record;
+
+/// Records that are read between two turns of the browser: few enough not to be felt.
+const PAGE: u32 = 200;
+
+/// Why the store did not do what it was asked, in words for the person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No IndexedDB.
+    #[error("this browser offers no store to this page")]
+    Missing,
+    /// The quota is used up.
+    #[error("the browser's store is full")]
+    Full,
+    /// A newer version of this software has used the store.
+    #[error("a newer version of this page has used the browser's store: reload the page")]
+    Newer,
+    /// Another tab does not let go of it.
+    #[error("another tab keeps the browser's store closed: close the page's other tabs and reload")]
+    Blocked,
+    /// No answer in time.
+    #[error("the browser's store does not answer")]
+    Silent,
+    /// Whatever else the browser says.
+    #[error("the browser's store failed ({0})")]
+    Failed(Arc<str>),
+    /// This record is not in the store: somebody deleted it.
+    #[error("record {0} is no longer in the browser's store")]
+    Gone(RecordId),
+}
+
+/// The store of one project; clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    /// `None`: memory only, for good.
+    factory: Option<IdbFactory>,
+    /// The connection, while it is open.
+    database: RefCell<Option<Rc<Database>>>,
+    unconfirmed: RefCell<Unconfirmed>,
+    channel: Option<Channel>,
+    persistence_asked: Cell<bool>,
+}
+
+/// Opens the store of `project`; where there is none, one in memory, and why.
+pub async fn open(project: &str) -> (Store, Option<Arc<str>>) {
+    let factory = match web_sys::window().map(|window| window.indexed_db()) {
+        Some(Ok(Some(factory))) => Ok(factory),
+        Some(Err(error)) => Err(database::exception(&error)),
+        _ => Err(StoreError::Missing),
+    };
+    open_in(factory, project).await
+}
+
+/// [`open`] with the browser's answer to the question for IndexedDB.
+pub async fn open_in(factory: Result<IdbFactory, StoreError>, project: &str) -> (Store, Option<Arc<str>>) {
+    let name = format!("hitl-labeler:{project}");
+    let opened = match &factory {
+        Ok(factory) => Database::open(factory, &name).await,
+        Err(why) => Err(why.clone()),
+    };
+    let (database, why) = match opened {
+        Ok(database) => (Some(Rc::new(database)), None),
+        Err(why) => (None, Some(why.to_string().into())),
+    };
+    let inner = Inner {
+        factory: factory.ok().filter(|_| database.is_some()),
+        // What nobody else can read is not worth telling.
+        channel: database.as_ref().and_then(|_| Channel::open(&name)),
+        database: RefCell::new(database),
+        unconfirmed: RefCell::default(),
+        persistence_asked: Cell::new(false),
+        name,
+    };
+    (Store { inner: Rc::new(inner) }, why)
+}
+
+impl Store {
+    /// Every record, oldest first, and the state of delivery. A record that this version cannot read is
+    /// left out of the first and kept in the second: it is delivered as it is.
+    ///
+    /// # Errors
+    /// The browser's store cannot be read.
+    pub async fn load(&self) -> Result<(Vec<Correction>, Kept), StoreError> {
+        let mut records = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let from = after.as_deref();
+            let page = [Ask::Keys(Table::Records, from, PAGE), Ask::Values(Table::Records, from, PAGE)];
+            let page = self.inner.read(&page).await?;
+            let keys = texts(&page[0]);
+            for line in texts(&page[1]) {
+                remember(&mut records, &line);
+            }
+            let full = keys.len() == PAGE as usize;
+            after = keys.into_iter().next_back();
+            if !full {
+                break;
+            }
+        }
+        // After the records: one that another tab adds in between is then heard of, not lost.
+        let kept = self.kept().await?;
+        for (_, line) in self.inner.unconfirmed.borrow().of(Table::Records) {
+            line.into_iter().for_each(|line| remember(&mut records, line));
+        }
+        Ok((records.into_values().collect(), kept))
+    }
+
+    /// The state of delivery as it is now.
+    ///
+    /// # Errors
+    /// The browser's store cannot be read.
+    pub async fn kept(&self) -> Result<Kept, StoreError> {
+        let asks = [
+            Ask::Keys(Table::Outbox, None, 0),
+            Ask::Values(Table::Outbox, None, 0),
+            Ask::Keys(Table::Batches, None, 0),
+            Ask::Values(Table::Batches, None, 0),
+            Ask::Count(Table::Records),
+        ];
+        let read = self.inner.read(&asks).await?;
+        let outbox = self.inner.merged(Table::Outbox, &read[0], &read[1]);
+        let stored = read[4].as_f64().unwrap_or(0.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let records = stored as usize + self.inner.unconfirmed.borrow().of(Table::Records).count();
+        let mut kept = Kept { sent: records.saturating_sub(outbox.len()), ..Kept::default() };
+        for (id, text) in self.inner.merged(Table::Batches, &read[2], &read[3]) {
+            // A batch that no record waits for was settled by a tab that could not say so.
+            let batch = read_batch(&id, &text);
+            kept.batches.extend(
+                batch.filter(|batch| batch.records.iter().any(|id| outbox.contains_key(&id.to_string()))),
+            );
+        }
+        kept.batches.sort_by_key(|batch| batch.records.first().copied());
+        let batched: BTreeSet<_> = kept.batches.iter().flat_map(|batch| &batch.records).copied().collect();
+        for (id, text) in outbox {
+            let Ok(id) = id.parse() else { continue };
+            match Delivery::from_text(&text) {
+                // Refused before, and on its way once more.
+                Delivery::Refused(why) if !batched.contains(&id) => kept.refused.push((id, why)),
+                _ => kept.waiting.push(id),
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Stores records, all or none. `Ok(true)`: these are on disk, with everything that had failed
+    /// before. `Ok(false)`: there is no store, they are held in memory.
+    ///
+    /// # Errors
+    /// The transaction failed: they are held in memory, and the next transaction takes them along.
+    pub async fn commit(&self, records: &[Correction]) -> Result<bool, StoreError> {
+        if !self.inner.persistence_asked.replace(true) && self.inner.factory.is_some() {
+            spawn_local(ask_to_persist());
+        }
+        let rows = records.iter().flat_map(|correction| {
+            let id = correction.id.to_string();
+            let line = to_record(correction).to_string();
+            [
+                ((Table::Records, id.clone()), Some(line)),
+                ((Table::Outbox, id), Some(Delivery::Waiting.to_text())),
+            ]
+        });
+        self.inner.write(rows.collect()).await
+    }
+
+    /// Stores a batch before its first attempt, or after one that failed. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn freeze(&self, batch: &Batch) -> Result<bool, StoreError> {
+        self.inner.write(vec![batch_row(batch)]).await
+    }
+
+    /// Stores that a batch is over: what the server has, what it does not want, and the batches that
+    /// take its place. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn settle(
+        &self,
+        batch: BatchId,
+        sent: &[RecordId],
+        refused: &[(RecordId, Arc<str>)],
+        remaining: &[Batch],
+    ) -> Result<bool, StoreError> {
+        let mut rows = vec![((Table::Batches, batch.to_string()), None)];
+        rows.extend(sent.iter().map(|id| ((Table::Outbox, id.to_string()), None)));
+        rows.extend(refused.iter().map(|(id, why)| {
+            ((Table::Outbox, id.to_string()), Some(Delivery::Refused(why.clone()).to_text()))
+        }));
+        // Last, since one of them may be the batch itself once more.
+        rows.extend(remaining.iter().map(batch_row));
+        let written = self.inner.write(rows).await;
+        if let Some(channel) = &self.inner.channel {
+            channel.sent(sent);
+        }
+        written
+    }
+
+    /// The records' JSON lines, in this order, byte for byte as they were stored.
+    ///
+    /// # Errors
+    /// The browser's store cannot be read, or lacks one of them.
+    pub async fn bodies(&self, records: &[RecordId]) -> Result<Vec<String>, StoreError> {
+        let ids: Vec<_> = records.iter().map(ToString::to_string).collect();
+        let asks: Vec<_> = ids.iter().map(|id| Ask::Value(Table::Records, id)).collect();
+        let read = self.inner.read(&asks).await?;
+        let unconfirmed = self.inner.unconfirmed.borrow();
+        let lines = records.iter().zip(ids).zip(read).map(|((record, id), stored)| {
+            let held = || unconfirmed.get(&(Table::Records, id)).flatten().map(str::to_owned);
+            stored.as_string().or_else(held).ok_or(StoreError::Gone(*record))
+        });
+        lines.collect()
+    }
+
+    /// Resolves when this element is the only one of the project that sends; until the lead is dropped.
+    pub async fn lead(&self) -> Lead {
+        // What is only in this element's memory nobody else can send.
+        if self.inner.factory.is_none() { Lead::alone() } else { Lead::take(&self.inner.name).await }
+    }
+
+    /// Calls `hear` when another element of the project, here or in another tab, stored or delivered
+    /// something; in place of an earlier listener. `hear` lives as long as the store: let it own none.
+    pub fn listen(&self, hear: impl Fn(OtherTab) + 'static) {
+        if let Some(channel) = &self.inner.channel {
+            channel.listen(hear);
+        }
+    }
+
+    /// What was set under `key`; `None` also when the store cannot be read.
+    pub async fn setting(&self, key: &str) -> Option<String> {
+        let held = self
+            .inner
+            .unconfirmed
+            .borrow()
+            .get(&(Table::Settings, key.to_owned()))
+            .map(|value| value.map(str::to_owned));
+        match held {
+            Some(value) => value,
+            None => self.inner.read(&[Ask::Value(Table::Settings, key)]).await.ok()?.first()?.as_string(),
+        }
+    }
+
+    /// Sets `key`. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn set_setting(&self, key: &str, value: &str) -> Result<bool, StoreError> {
+        self.inner.write(vec![((Table::Settings, key.to_owned()), Some(value.to_owned()))]).await
+    }
+}
+
+impl Inner {
+    /// The open connection, opened anew if it was closed; `None` in memory only.
+    async fn database(&self) -> Result<Option<Rc<Database>>, StoreError> {
+        let open = self.database.borrow().clone().filter(|database| !database.is_closed());
+        match (&self.factory, open) {
+            (None, _) => Ok(None),
+            (Some(_), Some(database)) => Ok(Some(database)),
+            (Some(factory), None) => {
+                let database = Rc::new(Database::open(factory, &self.name).await?);
+                self.database.replace(Some(database.clone()));
+                Ok(Some(database))
+            }
+        }
+    }
+
+    async fn write(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
+        let mut under_way =
+            UnderWay { of: self, stamp: self.unconfirmed.borrow_mut().hold(rows), done: false };
+        let Some(database) = self.database().await? else {
+            self.unconfirmed.borrow_mut().settle_in_memory();
+            return Ok(false);
+        };
+        let rows = self.unconfirmed.borrow_mut().take_along(under_way.stamp);
+        database.write(&rows).await?;
+        under_way.done = true;
+        if let Some(channel) = &self.channel {
+            // Only what every tab can read by now: whoever leads may send it.
+            let records = rows.iter().filter(|((table, _), _)| *table == Table::Records);
+            channel.committed(records.filter_map(|(_, line)| line.as_deref()));
+        }
+        Ok(true)
+    }
+
+    /// In memory only, every answer is undefined.
+    async fn read(&self, asks: &[Ask<'_>]) -> Result<Vec<JsValue>, StoreError> {
+        match self.database().await? {
+            // A transaction over no table is an error.
+            Some(database) if !asks.is_empty() => database.read(asks).await,
+            _ => Ok(vec![JsValue::UNDEFINED; asks.len()]),
+        }
+    }
+
+    /// The rows of a table as they will be once everything is on disk.
+    fn merged(&self, table: Table, keys: &JsValue, values: &JsValue) -> BTreeMap<String, String> {
+        let mut rows: BTreeMap<_, _> = texts(keys).into_iter().zip(texts(values)).collect();
+        for (key, value) in self.unconfirmed.borrow().of(table) {
+            match value {
+                Some(value) => rows.insert(key.to_owned(), value.to_owned()),
+                None => rows.remove(key),
+            };
+        }
+        rows
+    }
+}
+
+/// Rows of a transaction: confirmed when it is complete, failed in every other case.
+struct UnderWay<'a> {
+    of: &'a Inner,
+    stamp: u64,
+    done: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut unconfirmed = self.of.unconfirmed.borrow_mut();
+        if self.done { unconfirmed.confirm(self.stamp) } else { unconfirmed.fail(self.stamp) }
+    }
+}
+
+fn remember(records: &mut BTreeMap<RecordId, Correction>, line: &str) {
+    match Record::parse(line) {
+        Ok(record) => {
+            let correction = from_record(&record);
+            records.insert(correction.id, correction);
+        }
+        Err(why) => web_sys::console::warn_2(
+            &"hitl-labeler: a stored record cannot be read".into(),
+            &why.to_string().into(),
+        ),
+    }
+}
+
+fn texts(list: &JsValue) -> Vec<String> {
+    let list = list.dyn_ref::<Array>().map(Array::iter);
+    list.into_iter().flatten().map(|value| value.as_string().unwrap_or_default()).collect()
+}
+
+/// Asks the browser not to evict the store under pressure; whatever it answers, work goes on.
+async fn ask_to_persist() {
+    if let Some(asked) = web_sys::window().and_then(|window| window.navigator().storage().persist().ok()) {
+        let _ = JsFuture::from(asked).await;
+    }
+}

@@ -1,0 +1,67 @@
+//! One card, one question: the item on one side, what is asked of it on the other.
+
+use std::sync::Arc;
+
+use leptos::html::Input;
+use leptos::prelude::*;
+
+use crate::domain::item::{ImageSource, Item};
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::session::{Answered, Question};
+use crate::page::text::Words;
+
+use super::choices::Choices;
+use super::icon::{BACK, icon};
+use super::last::Last;
+use super::stage::Stage;
+
+/// Everything about one question; the elements stay the same from question to question.
+#[component]
+pub fn Card(
+    words: &'static Words,
+    #[prop(into)] question: Signal<Option<Question>>,
+    /// The picture that comes next.
+    #[prop(into)]
+    next: Signal<Option<ImageSource>>,
+    #[prop(into)] labels: Signal<LabelSet>,
+    #[prop(into)] columns: Signal<Arc<[Arc<str>]>>,
+    /// Where the browser finds a picture.
+    address: Callback<ImageSource, Option<String>>,
+    /// Keys by label.
+    #[prop(into)]
+    keys: Signal<Arc<[Arc<str>]>>,
+    /// What is asked of every item.
+    #[prop(into)]
+    task: Signal<Arc<str>>,
+    /// Why it is asked of this one.
+    #[prop(into)]
+    reason: Signal<String>,
+    #[prop(into)] last: Signal<Option<Answered>>,
+    /// Whether the item was opened from a list, to which one can go back.
+    #[prop(into)]
+    looking: Signal<bool>,
+    on_answer: Callback<LabelId>,
+    on_back: Callback<()>,
+    on_enlarge: Callback<()>,
+) -> AnyView {
+    let item: Signal<Option<Item>> =
+        Memo::new(move |_| question.with(|q| q.as_ref().map(|q| q.item.clone()))).into();
+    let suggestion = Signal::derive(move || question.with(|q| q.as_ref().and_then(|q| q.suggestion)));
+    let present = Signal::derive(move || question.with(|q| q.as_ref().and_then(|q| q.present)));
+    let field = NodeRef::<Input>::new();
+    view! {
+        <article class="card" part="card">
+            <Stage words item next columns address on_enlarge />
+            <div class="ask">
+                <h2 class="ask__question" tabindex="-1" dir="auto">{task}</h2>
+                <p class="ask__reason">{reason}</p>
+                <Choices words labels keys suggestion present on_answer field />
+                <div class="ask__foot">
+                    <button type="button" class="button" hidden=move || !looking.get() on:click=move |_| on_back.run(())>{icon(BACK, true)}{words.back}</button>
+                    <div hidden=looking><Last words labels answered=last /></div>
+                </div>
+            </div>
+        </article>
+    }
+    .into_any()
+}

@@ -1,0 +1,450 @@
+//! The root component: takes the desk from the context, hands signals and callbacks to the leaves.
+
+use std::sync::Arc;
+
+use leptos::html::{Div, Input};
+use leptos::prelude::*;
+use leptos::{ev, web_sys};
+use wasm_bindgen::JsCast;
+
+use crate::domain::item::{Content, ImageSource, ItemKey};
+use crate::domain::label::LabelId;
+use crate::domain::session::{Notice, Phase, Question, Why};
+use crate::page::desk::{Broken, Desk, Download, Opening, Order, Panel, Trouble};
+use crate::page::keys::{Deed, KeyTaken};
+use crate::page::text::{Words, fill};
+
+use super::aside::SetAside;
+use super::banner::{Banner, Warning};
+use super::card::Card;
+use super::delivery::{Delivery, Form, obstacle, standing};
+use super::figures::count;
+use super::help::{Binding, Help};
+use super::progress::Progress;
+use super::reason::reason;
+use super::refused::{Refused, RefusedRecord};
+use super::review::{PAGE, Review};
+use super::states::{Empty, Failed, Finished, Loading, Paused, Reading, Step};
+use super::tabs::{Pane, Tabs};
+use super::tools::{ToolKeys, Tools};
+use super::zoom::Zoom;
+
+/// What the body shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    Loading,
+    Broken(Broken),
+    Paused,
+    Empty,
+    Reading,
+    Asking,
+    Finished,
+    Review,
+    Aside,
+    Delivery,
+}
+
+impl Scene {
+    fn of(opening: &Opening, phase: Phase, panel: Panel) -> Self {
+        match (panel, opening, phase) {
+            (Panel::Review, ..) => Scene::Review,
+            (Panel::Aside, ..) => Scene::Aside,
+            (Panel::Delivery, ..) => Scene::Delivery,
+            (_, Opening::Broken { what, .. }, _) => Scene::Broken(*what),
+            (_, Opening::Open, Phase::Paused) => Scene::Paused,
+            (_, Opening::Open, Phase::Empty) => Scene::Empty,
+            // Nothing waits for the model when there is a question already.
+            (_, _, Phase::Asking) => Scene::Asking,
+            (_, Opening::Open, Phase::Predicting) => Scene::Reading,
+            (_, Opening::Open, Phase::Finished) => Scene::Finished,
+            _ => Scene::Loading,
+        }
+    }
+
+    /// Whether it is about a question or the lack of one; else it is a pane that needs no tools.
+    fn has_tools(self) -> bool {
+        !matches!(self, Scene::Review | Scene::Aside | Scene::Delivery)
+    }
+}
+
+/// The whole element.
+#[component]
+pub fn Labeler(words: &'static Words) -> AnyView {
+    let desk = expect_context::<Desk>();
+    let scene = Memo::new(move |_| {
+        desk.opening.with(|opening| Scene::of(opening, desk.phase.get(), desk.panel.get()))
+    });
+    let body = NodeRef::<Div>::new();
+    let over = RwSignal::new(false);
+    let asking = Memo::new(move |_| scene.get() == Scene::Asking);
+    follow_reviews(desk);
+
+    let inside = move || {
+        let scene = scene.get();
+        keep_focus(body);
+        show(scene, desk, words)
+    };
+    view! {
+        <div part="root" class="frame" lang=words.locale class:keys-off=move || desk.keys.with(|keys| !keys.enabled)
+            on:dragover=move |event| if has_files(&event) { event.prevent_default(); over.set(true); }
+            on:dragleave=move |event| if event.related_target().is_none() { over.set(false) }
+            on:drop=move |event| { over.set(false); take_files(&event, desk); }>
+            <Tabs words pane=Signal::derive(move || pane(desk.panel.get())) counts=desk.progress delivery=desk.delivery
+                on_pane=Callback::new(move |to| { leave(desk); desk.panel.set(panel(to)); }) />
+            <Progress words counts=desk.progress seconds_per_answer=desk.pace />
+            <Banner words warnings=Signal::derive(move || desk.troubles.with(|all| all.iter().map(|t| warning(t, words)).collect()))
+                on_download=Callback::new(move |()| desk.order(Order::Download(Download::JsonLines))) />
+            <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
+            {move || scene.get().has_tools().then(|| tools(desk, words, asking.into()))}
+            <p class="over" hidden=move || !over.get()>{words.let_go}</p>
+            <p class="said" role="status">{move || said_of_question(desk, words)}</p>
+            <p class="said" role="status">{move || said_of_delivery(desk, words)}</p>
+            {zoom(desk, words)}
+            {help(desk, words)}
+        </div>
+    }
+    .into_any()
+}
+
+fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
+    let address = Callback::new(move |source: ImageSource| desk.image_url(&source));
+    let on_files = Callback::new(move |files| desk.order(Order::AddFiles(files)));
+    let to = move |panel: Panel| Callback::new(move |()| desk.panel.set(panel));
+    let download = move |what: Download| Callback::new(move |()| desk.order(Order::Download(what)));
+    let open = move |from: Panel| Callback::new(move |key: ItemKey| open_item(desk, from, key));
+    match scene {
+        Scene::Loading => view! { <Loading words step=Signal::derive(move || desk.opening.with(step)) /> }.into_any(),
+        Scene::Broken(what) => {
+            let problems = move || match desk.opening.get() {
+                Opening::Broken { problems, .. } => problems,
+                _ => Vec::new(),
+            };
+            view! {
+                <Failed words what problems=Signal::derive(problems) on_retry=Callback::new(move |()| desk.order(Order::Retry))
+                    on_without=Callback::new(move |()| desk.notice(Notice::WithoutModel)) on_files />
+            }
+            .into_any()
+        }
+        Scene::Paused => view! { <Paused words on_start=Callback::new(move |()| desk.notice(Notice::Started)) /> }.into_any(),
+        Scene::Empty => {
+            let pictures = Signal::derive(move || desk.columns.with(|columns| columns.is_empty()));
+            view! { <Empty words pictures on_files /> }.into_any()
+        }
+        Scene::Reading => view! { <Reading words counts=desk.progress /> }.into_any(),
+        Scene::Asking => card(desk, words, address),
+        Scene::Finished => view! {
+            <Finished words counts=desk.progress delivery=desk.delivery on_review=to(Panel::Review) on_download=download(Download::JsonLines) />
+        }
+        .into_any(),
+        Scene::Review => {
+            desk.review_at.set((desk.review.with_untracked(|page| page.offset), PAGE));
+            view! {
+                <Review words labels=desk.labels address items=Signal::derive(move || desk.review.with(|page| page.items.clone()))
+                    offset=Signal::derive(move || desk.review.with(|page| page.offset))
+                    total=Signal::derive(move || desk.progress.with(|counts| counts.accepted))
+                    on_page=Callback::new(move |offset| desk.review_at.set((offset, PAGE))) on_open=open(Panel::Review) />
+            }
+            .into_any()
+        }
+        Scene::Aside => view! { <SetAside words items=desk.asides on_open=open(Panel::Aside) /> }.into_any(),
+        Scene::Delivery => {
+            let on_download = Callback::new(move |form| {
+                desk.order(Order::Download(match form {
+                    Form::JsonLines => Download::JsonLines,
+                    Form::Csv => Download::Csv,
+                    Form::Refused => Download::Refused,
+                }));
+            });
+            let records = move || {
+                let record = |(id, item, why): &(_, Arc<str>, Arc<str>)| RefusedRecord { id: *id, item: item.clone(), why: why.clone() };
+                desk.refused.with(|refused| refused.iter().map(record).collect())
+            };
+            view! {
+                <Delivery words delivery=desk.delivery on_send=Callback::new(move |()| desk.notice(Notice::ResumeDelivery)) on_download>
+                    <Refused words records=Signal::derive(records) on_retry=Callback::new(move |ids| desk.notice(Notice::RetryRefused(ids))) on_download />
+                </Delivery>
+            }
+            .into_any()
+        }
+    }
+}
+
+fn card(desk: Desk, words: &'static Words, address: Callback<ImageSource, Option<String>>) -> AnyView {
+    let caps = move || {
+        let count = desk.labels.with(|labels| labels.len());
+        #[allow(clippy::cast_possible_truncation)]
+        desk.keys.with(|keys| {
+            (0..count)
+                .map(|i| keys.key(Deed::Answer(LabelId(i as u16))).unwrap_or_default().into())
+                .collect::<Arc<[Arc<str>]>>()
+        })
+    };
+    let reason = move || {
+        desk.question.with(|q| {
+            q.as_ref().map(|q| desk.labels.with(|labels| reason(q, labels, words))).unwrap_or_default()
+        })
+    };
+    let task = move || match desk.task.get() {
+        task if task.is_empty() => words.ask.into(),
+        task => task,
+    };
+    view! {
+        <Card words address question=desk.question next=desk.next_image labels=desk.labels columns=desk.columns keys=Memo::new(move |_| caps())
+            task=Signal::derive(task) reason=Signal::derive(reason) last=desk.last_answer
+            looking=Signal::derive(move || desk.question.with(|q| q.as_ref().is_some_and(is_looked_at)))
+            on_answer=Callback::new(move |label| desk.notice(Notice::Answered(label)))
+            on_back=Callback::new(move |()| desk.notice(Notice::Closed))
+            on_enlarge=Callback::new(move |()| desk.zoomed.set(true)) />
+    }
+    .into_any()
+}
+
+fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>) -> AnyView {
+    let cap = move |deed: Deed| desk.keys.with(|keys| keys.key(deed).unwrap_or_default().to_owned());
+    let keys = move || ToolKeys {
+        undo: cap(Deed::Undo),
+        skip: cap(Deed::Skip),
+        flag: cap(Deed::Flag),
+        note: cap(Deed::Note),
+        help: cap(Deed::Help),
+    };
+    let field = NodeRef::<Input>::new();
+    let note = Memo::new(move |_| {
+        // The serial makes an unwritten remark of the question before go away, too.
+        desk.question.with(|q| {
+            q.as_ref().map(|q| (q.serial, q.note.as_ref().map_or_else(String::new, ToString::to_string)))
+        })
+    });
+    view! {
+        <Tools words asking keys=Memo::new(move |_| keys()) can_undo=Signal::derive(move || desk.undo_depth.get() > 0)
+            flagged=Signal::derive(move || desk.question.with(|q| q.as_ref().is_some_and(|q| q.flagged)))
+            note=Signal::derive(move || note.get().unwrap_or_default().1) wanted=desk.note_wanted field
+            on_undo=Callback::new(move |()| desk.notice(Notice::Undone))
+            on_skip=Callback::new(move |()| desk.notice(Notice::Skipped))
+            on_flag=Callback::new(move |flagged| desk.notice(Notice::Flagged(flagged)))
+            on_note=Callback::new(move |note: String| desk.notice(Notice::Noted(note.into())))
+            on_help=Callback::new(move |()| desk.panel.set(Panel::Help)) />
+    }
+    .into_any()
+}
+
+fn zoom(desk: Desk, words: &'static Words) -> AnyView {
+    let picture = Memo::new(move |_| {
+        let question = desk.zoomed.get().then(|| desk.question.get()).flatten()?;
+        match &question.item.content {
+            Content::Image(source) => Some((question.item.id.clone(), desk.image_url(source)?)),
+            Content::Numbers(_) => None,
+        }
+    });
+    // A row of numbers cannot be enlarged, and the wish must not wait for the next picture.
+    Effect::new(move |_| {
+        if desk.zoomed.get() && picture.with(Option::is_none) {
+            desk.zoomed.set(false);
+        }
+    });
+    view! { <Zoom words picture on_close=Callback::new(move |()| desk.zoomed.set(false)) /> }.into_any()
+}
+
+const TOOLS: [Deed; 7] =
+    [Deed::AnswerSuggested, Deed::Undo, Deed::Skip, Deed::Flag, Deed::Note, Deed::Zoom, Deed::Help];
+
+/// The deed at a place of the list of keys: labels that have a key first, then the tools.
+fn deeds(desk: Desk) -> Vec<Deed> {
+    let labels = desk.labels.with(|labels| labels.iter().map(|(id, _)| Deed::Answer(id)).collect::<Vec<_>>());
+    let bound = labels.into_iter().filter(|deed| desk.keys.with(|keys| keys.key(*deed).is_some()));
+    bound.chain(TOOLS).collect()
+}
+
+fn deed_name(desk: Desk, deed: Deed, words: &'static Words) -> Arc<str> {
+    match deed {
+        Deed::Answer(id) => {
+            desk.labels.with(|labels| labels.get(id).map_or_else(|| "".into(), |label| label.name.clone()))
+        }
+        Deed::AnswerSuggested => words.take_suggestion.into(),
+        Deed::Undo => words.undo.into(),
+        Deed::Skip => words.skip.into(),
+        Deed::Flag => words.flag.into(),
+        Deed::Note => words.note.into(),
+        Deed::Zoom => words.enlarge.into(),
+        Deed::Help => words.keys.into(),
+        Deed::Close => words.close.into(),
+    }
+}
+
+fn help(desk: Desk, words: &'static Words) -> AnyView {
+    let binding = move |deed: Deed| Binding {
+        name: deed_name(desk, deed, words),
+        key: desk.keys.with(|keys| keys.key(deed).unwrap_or_default().into()),
+    };
+    let bindings = move || deeds(desk).into_iter().map(binding).collect::<Vec<_>>();
+    let change = move |(place, key): (usize, String)| {
+        let deed = *untrack(|| deeds(desk)).get(place)?;
+        let mut keys = desk.keys.get_untracked();
+        match keys.bind(deed, &key) {
+            Ok(()) => {
+                desk.order(Order::UseKeys(keys));
+                None
+            }
+            Err(KeyTaken::By(other)) => {
+                Some(fill(words.key_taken, &[("name", &untrack(|| deed_name(desk, other, words)))]))
+            }
+        }
+    };
+    let enable = move |enabled: bool| {
+        let mut keys = desk.keys.get_untracked();
+        keys.enabled = enabled;
+        desk.order(Order::UseKeys(keys));
+    };
+    let reset = move |()| {
+        let labels = desk.labels.with_untracked(|labels| labels.len());
+        desk.order(Order::UseKeys(crate::page::keys::KeyMap::standard(labels)));
+    };
+    view! {
+        <Help words open=Signal::derive(move || desk.panel.get() == Panel::Help) bindings=Signal::derive(bindings)
+            enabled=Signal::derive(move || desk.keys.with(|keys| keys.enabled))
+            on_close=Callback::new(move |()| if desk.panel.get_untracked() == Panel::Help { desk.panel.set(Panel::None) })
+            on_enable=Callback::new(enable) on_change=Callback::new(change) on_reset=Callback::new(reset) />
+    }
+    .into_any()
+}
+
+fn pane(panel: Panel) -> Pane {
+    match panel {
+        Panel::Review => Pane::Accepted,
+        Panel::Aside => Pane::SetAside,
+        Panel::Delivery => Pane::Delivery,
+        Panel::None | Panel::Help => Pane::Questions,
+    }
+}
+
+fn panel(pane: Pane) -> Panel {
+    match pane {
+        Pane::Accepted => Panel::Review,
+        Pane::SetAside => Panel::Aside,
+        Pane::Delivery => Panel::Delivery,
+        Pane::Questions => Panel::None,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn step(opening: &Opening) -> Step {
+    match opening {
+        Opening::Downloading { received, total } => Step::Fetch(*received as f64, *total as f64),
+        Opening::Starting | Opening::Broken { .. } => Step::Start,
+        Opening::Preparing | Opening::Open => Step::Prepare,
+    }
+}
+
+fn warning(trouble: &Trouble, words: &Words) -> Warning {
+    match trouble {
+        Trouble::NoStore(_) => {
+            Warning { words: words.unsaved.into(), more: words.unsaved_until.into(), download: true }
+        }
+        Trouble::ItemsBrokeOff(why) => {
+            Warning { words: words.items_broke_off.into(), more: why.clone(), download: false }
+        }
+        Trouble::NoWorkers => {
+            Warning { words: words.no_workers.into(), more: words.doubt_no_model.into(), download: false }
+        }
+    }
+}
+
+/// Whether the question is about an item that was opened from a list.
+fn is_looked_at(question: &Question) -> bool {
+    matches!(question.why, Why::Review | Why::SetAside(_))
+}
+
+#[derive(Clone, Copy)]
+struct Opened(StoredValue<Option<(Panel, bool)>>);
+
+/// Opens an item of a list as the question on screen.
+fn open_item(desk: Desk, from: Panel, key: ItemKey) {
+    if let Some(opened) = use_context::<Opened>() {
+        opened.0.set_value(Some((from, false)));
+    }
+    desk.panel.set(Panel::None);
+    desk.notice(Notice::Opened(key));
+}
+
+/// Goes back to the list once an item that was opened from it is answered or left.
+fn follow_reviews(desk: Desk) {
+    let opened = Opened(StoredValue::new(None));
+    provide_context(opened);
+    Effect::new(move |_| {
+        let looking = desk.question.with(|question| question.as_ref().is_some_and(is_looked_at));
+        match opened.0.get_value() {
+            Some((from, false)) if looking => opened.0.set_value(Some((from, true))),
+            Some((from, true)) if !looking => {
+                opened.0.set_value(None);
+                desk.panel.set(from);
+            }
+            _ => {}
+        }
+    });
+}
+
+/// Another tab was chosen: what was opened from a list is closed, and does not come back to the list.
+fn leave(desk: Desk) {
+    if let Some(opened) = use_context::<Opened>() {
+        opened.0.set_value(None);
+    }
+    if desk.question.with_untracked(|question| question.as_ref().is_some_and(is_looked_at)) {
+        desk.notice(Notice::Closed);
+    }
+}
+
+/// If the focus is in the part of the page that is about to be replaced, moves it to the heading of what comes.
+fn keep_focus(body: NodeRef<Div>) {
+    let Some(body) = body.get_untracked() else { return };
+    if !matches!(body.query_selector(":focus"), Ok(Some(_))) {
+        return;
+    }
+    request_animation_frame(move || {
+        let heading = body.query_selector("h2[tabindex]").ok().flatten();
+        if let Some(heading) = heading.and_then(|heading| heading.dyn_into::<web_sys::HtmlElement>().ok()) {
+            let calmly = web_sys::FocusOptions::new();
+            calmly.set_prevent_scroll(true);
+            // A heading that is gone again needs no focus.
+            let _ = heading.focus_with_options(&calmly);
+        }
+    });
+}
+
+fn said_of_question(desk: Desk, words: &'static Words) -> String {
+    desk.question.with(|question| {
+        let Some(question) = question else { return String::new() };
+        let reason = desk.labels.with(|labels| reason(question, labels, words));
+        let waiting = count(desk.progress.with_untracked(|counts| counts.waiting), words);
+        let task = desk.task.get();
+        let task = if task.is_empty() { words.ask } else { &task };
+        fill(
+            words.say_question,
+            &[("item", &question.item.id), ("question", task), ("reason", &reason), ("n", &waiting)],
+        )
+    })
+}
+
+fn said_of_delivery(desk: Desk, words: &'static Words) -> String {
+    desk.delivery.with(|view| {
+        let (state, n) = standing(view);
+        if !state.is_trouble() {
+            return String::new();
+        }
+        let obstacle = obstacle(view, words).unwrap_or_default();
+        format!("{} {} {obstacle}", state.word(words), count(n, words))
+    })
+}
+
+fn has_files(event: &ev::DragEvent) -> bool {
+    event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0))
+}
+
+fn take_files(event: &ev::DragEvent, desk: Desk) {
+    if !has_files(event) {
+        return;
+    }
+    event.prevent_default();
+    if let Some(files) = event.data_transfer().and_then(|data| data.files()) {
+        desk.order(Order::AddFiles(files));
+    }
+}

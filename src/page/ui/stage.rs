@@ -1,0 +1,129 @@
+//! The item itself: a picture, large and clear, or a row of a table.
+
+use std::sync::Arc;
+
+use gloo::events::EventListener;
+use leptos::html::Div;
+use leptos::prelude::*;
+use leptos::web_sys::HtmlImageElement;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use crate::domain::item::{Content, ImageSource, Item};
+use crate::page::text::{Words, fill};
+
+use super::figures::number;
+use super::icon::{ENLARGE, icon};
+
+/// Pictures that are kept decoded: the one on screen, the next, and the one before for an undo.
+const KEPT: usize = 4;
+
+struct Picture {
+    address: String,
+    image: HtmlImageElement,
+    _gone: EventListener,
+}
+
+/// Decoded pictures, the latest last.
+#[derive(Default)]
+struct Album(Vec<Picture>);
+
+impl Album {
+    /// The picture at an address, being fetched and decoded if it is new; `gone` learns of an address without one.
+    fn take(&mut self, address: &str, gone: RwSignal<Option<String>>) -> Option<HtmlImageElement> {
+        if let Some(at) = self.0.iter().position(|picture| picture.address == address) {
+            let picture = self.0.remove(at);
+            self.0.push(picture);
+        } else {
+            let image: HtmlImageElement = document().create_element("img").ok()?.dyn_into().ok()?;
+            image.set_class_name("stage__image");
+            image.set_draggable(false);
+            let lost = address.to_owned();
+            let listener = EventListener::once(&image, "error", move |_| gone.set(Some(lost)));
+            image.set_src(address);
+            let decoding = image.decode();
+            // A picture that cannot be decoded has told so by its error event already.
+            spawn_local(async move { drop(JsFuture::from(decoding).await) });
+            self.0.push(Picture { address: address.to_owned(), image, _gone: listener });
+            if self.0.len() > KEPT {
+                self.0.remove(0);
+            }
+        }
+        self.0.last().map(|picture| picture.image.clone())
+    }
+}
+
+/// Shows one item. The next one's picture is decoded beforehand, so that it never flashes.
+#[component]
+pub fn Stage(
+    words: &'static Words,
+    /// What is asked about.
+    #[prop(into)]
+    item: Signal<Option<Item>>,
+    /// The picture that comes next.
+    #[prop(into)]
+    next: Signal<Option<ImageSource>>,
+    /// Names of the numbers, in order.
+    #[prop(into)]
+    columns: Signal<Arc<[Arc<str>]>>,
+    /// Where the browser finds a picture.
+    address: Callback<ImageSource, Option<String>>,
+    /// The person wants to see the picture larger.
+    on_enlarge: Callback<()>,
+) -> AnyView {
+    let gone = RwSignal::new(None::<String>);
+    let album = StoredValue::new_local(Album::default());
+    let frame = NodeRef::<Div>::new();
+    let picture_of = move |item: &Item| match &item.content {
+        Content::Image(source) => Some((item.id.clone(), address.run(source.clone()).unwrap_or_default())),
+        Content::Numbers(_) => None,
+    };
+    let picture = Memo::new(move |_| item.with(|item| item.as_ref().and_then(picture_of)));
+    let is_gone = move || {
+        picture.with(|picture| {
+            picture.as_ref().is_some_and(|(_, at)| at.is_empty() || gone.get().as_ref() == Some(at))
+        })
+    };
+
+    Effect::new(move |_| {
+        let (Some(frame), Some((id, at))) = (frame.get(), picture.get()) else { return };
+        if let Some(image) = album.try_update_value(|album| album.take(&at, gone)).flatten() {
+            image.set_alt(&fill(words.picture_of, &[("id", &id)]));
+            frame.replace_children_with_node_1(&image);
+        }
+    });
+    Effect::new(move |_| {
+        if let Some(at) = next.get().and_then(|next| address.run(next)) {
+            album.try_update_value(|album| album.take(&at, gone));
+        }
+    });
+
+    view! {
+        <div class="stage" part="stage">
+            <button type="button" class="stage__open" aria-label=words.enlarge hidden=move || picture.with(Option::is_none) || is_gone() on:click=move |_| on_enlarge.run(())>
+                <div node_ref=frame class="stage__frame"></div>
+                <span class="stage__hint">{icon(ENLARGE, false)}</span>
+            </button>
+            <p class="stage__missing" hidden=move || !is_gone()>{words.picture_gone}</p>
+            <div class="scroll" tabindex="0" role="group" aria-label=move || item.with(|item| item.as_ref().map(|item| fill(words.item, &[("id", &item.id)])))
+                hidden=move || picture.with(Option::is_some)>
+                <table class="numbers"><tbody>{move || rows(item, columns, words)}</tbody></table>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn rows(item: Signal<Option<Item>>, columns: Signal<Arc<[Arc<str>]>>, words: &'static Words) -> Vec<AnyView> {
+    let Some(Item { content: Content::Numbers(numbers), .. }) = item.get() else { return Vec::new() };
+    let columns = columns.get();
+    numbers
+        .iter()
+        .enumerate()
+        .map(|(i, n)| {
+            let name = columns.get(i).map_or_else(|| (i + 1).to_string(), ToString::to_string);
+            let figure = number(*n, words);
+            view! { <tr><th scope="row" dir="auto">{name}</th><td>{figure}</td></tr> }.into_any()
+        })
+        .collect()
+}

@@ -1,0 +1,91 @@
+//! The views of the element, and the state of delivery as one of them.
+
+use leptos::html::Div;
+use leptos::prelude::*;
+use leptos::{ev, web_sys};
+use wasm_bindgen::JsCast;
+
+use crate::domain::progress::Progress;
+use crate::domain::session::DeliveryView;
+use crate::page::text::Words;
+
+use super::delivery::standing;
+use super::figures::count;
+
+/// What the body shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    /// The question on screen, or why there is none.
+    #[default]
+    Questions,
+    /// What the model settled.
+    Accepted,
+    /// What could not be read.
+    SetAside,
+    /// Where the answers are.
+    Delivery,
+}
+
+const PANES: [Pane; 4] = [Pane::Questions, Pane::Accepted, Pane::SetAside, Pane::Delivery];
+
+/// A list of tabs: arrow keys move, as the ARIA practices have it.
+#[component]
+pub fn Tabs(
+    words: &'static Words,
+    #[prop(into)] pane: Signal<Pane>,
+    #[prop(into)] counts: Signal<Progress>,
+    #[prop(into)] delivery: Signal<DeliveryView>,
+    on_pane: Callback<Pane>,
+) -> AnyView {
+    let list = NodeRef::<Div>::new();
+    let state = Memo::new(move |_| delivery.with(standing));
+    let pressed = move |event: ev::KeyboardEvent| {
+        let turned = list.get_untracked().is_some_and(|list| list.matches(":dir(rtl)").unwrap_or(false));
+        let at = PANES.iter().position(|p| *p == pane.get_untracked()).unwrap_or(0);
+        let to = match (event.key().as_str(), turned) {
+            ("ArrowRight", false) | ("ArrowLeft", true) => (at + 1) % PANES.len(),
+            ("ArrowLeft", false) | ("ArrowRight", true) => (at + PANES.len() - 1) % PANES.len(),
+            ("Home", _) => 0,
+            ("End", _) => PANES.len() - 1,
+            _ => return,
+        };
+        event.prevent_default();
+        on_pane.run(PANES[to]);
+        let all = list.get_untracked().and_then(|list| list.query_selector_all("[role=tab]").ok());
+        let tab = all.and_then(|all| all.item(u32::try_from(to).ok()?));
+        if let Some(tab) = tab.and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok()) {
+            // A tab that is gone needs no focus.
+            let _ = tab.focus();
+        }
+    };
+    let tab = move |own: Pane, word: &'static str, twice: bool, of: fn(&Progress) -> usize| {
+        let selected = move || pane.get() == own;
+        view! {
+            <button type="button" class="tab" role="tab" aria-controls="body" aria-selected=move || selected().to_string()
+                tabindex=move || if selected() { "0" } else { "-1" } on:click=move |_| on_pane.run(own)>
+                <span class="tab__word" data-word=word>{word}</span>
+                <span class="tab__count" class:tab__count--twice=twice>{move || counts.with(|counts| count(of(counts), words))}</span>
+            </button>
+        }
+        .into_any()
+    };
+    let selected = move || pane.get() == Pane::Delivery;
+    let word = move || state.get().0.word(words);
+    view! {
+        <div node_ref=list class="head" role="tablist" aria-label=words.views on:keydown=pressed>
+            <div class="tabs" role="presentation">
+                {tab(Pane::Questions, words.questions, true, |c| c.waiting)}
+                {tab(Pane::Accepted, words.accepted, true, |c| c.accepted)}
+                {tab(Pane::SetAside, words.set_aside, false, |c| c.aside)}
+            </div>
+            <button type="button" class="tab tab--delivery" role="tab" aria-controls="body" aria-selected=move || selected().to_string()
+                tabindex=move || if selected() { "0" } else { "-1" } on:click=move |_| on_pane.run(Pane::Delivery)>
+                <span class="said">{words.delivery}": "</span>
+                <span class="mark" data-state=move || state.get().0.mark()></span>
+                <span class="tab__word" data-word=word>{word}</span>
+                <span class="tab__count tab__count--twice">{move || Some(state.get().1).filter(|n| *n > 0).map(|n| count(n, words))}</span>
+            </button>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,105 @@
+//! What can be done besides answering: undo, skip, flag, a note, and the list of keys.
+
+use leptos::ev;
+use leptos::html::Input;
+use leptos::prelude::*;
+
+use crate::page::text::Words;
+
+use super::figures::cap;
+use super::icon::{FLAG, KEYBOARD, PENCIL, SKIP, UNDO, icon};
+
+/// Keys of the tools; empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Named like the tools.
+pub struct ToolKeys {
+    pub undo: String,
+    pub skip: String,
+    pub flag: String,
+    pub note: String,
+    pub help: String,
+}
+
+/// The band at the foot; its room stays while there is no question.
+#[component]
+pub fn Tools(
+    words: &'static Words,
+    #[prop(into)] keys: Signal<ToolKeys>,
+    /// Whether there is a question on screen.
+    #[prop(into)]
+    asking: Signal<bool>,
+    #[prop(into)] can_undo: Signal<bool>,
+    #[prop(into)] flagged: Signal<bool>,
+    #[prop(into)] note: Signal<String>,
+    /// Grows when the field is to get the focus.
+    #[prop(into)]
+    wanted: Signal<u32>,
+    /// Where to put the field for the note.
+    field: NodeRef<Input>,
+    on_undo: Callback<()>,
+    on_skip: Callback<()>,
+    on_flag: Callback<bool>,
+    on_note: Callback<String>,
+    on_help: Callback<()>,
+) -> AnyView {
+    let writing = RwSignal::new(false);
+    let key = move |of: fn(&ToolKeys) -> &String| {
+        let cap = move || keys.with(|keys| cap(of(keys), words));
+        view! { <kbd class="key" aria-hidden="true" hidden=move || cap().is_empty()>{cap}</kbd> }.into_any()
+    };
+    let write = move || {
+        writing.set(true);
+        // The field is on screen only after the next frame's layout.
+        request_animation_frame(move || {
+            if let Some(field) = field.get_untracked() {
+                let _ = field.focus();
+            }
+        });
+    };
+    Effect::new(move |before: Option<u32>| {
+        let now = wanted.get();
+        if before.is_some_and(|before| before != now) && asking.get_untracked() {
+            write();
+        }
+        now
+    });
+    let pressed = move |event: ev::KeyboardEvent| {
+        if matches!(event.key().as_str(), "Enter" | "Escape") && !event.is_composing() {
+            event.prevent_default();
+            event.stop_propagation();
+            if let Some(field) = field.get_untracked() {
+                // Leaving the field keeps the note (its change event), and gives the keys back to the answers.
+                let _ = field.blur();
+            }
+        }
+    };
+    view! {
+        <div class="foot" part="tools" data-writing=move || writing.get().to_string()>
+            <button type="button" class="tool" disabled=move || !can_undo.get() on:click=move |_| on_undo.run(())>
+                {icon(UNDO, true)}{words.undo}{key(|keys| &keys.undo)}
+            </button>
+            <button type="button" class="tool" disabled=move || !asking.get() on:click=move |_| on_skip.run(())>
+                {icon(SKIP, true)}{words.skip}{key(|keys| &keys.skip)}
+            </button>
+            <button type="button" class="tool" disabled=move || !asking.get() aria-pressed=move || flagged.get().to_string()
+                on:click=move |_| on_flag.run(!flagged.get_untracked())>
+                {icon(FLAG, false)}{words.flag}{key(|keys| &keys.flag)}
+            </button>
+            <div class="note">
+                <span class="note__box">
+                    <input node_ref=field class="field" type="text" autocomplete="off" dir="auto" maxlength="2000"
+                        aria-label=words.note placeholder=words.add_note disabled=move || !asking.get() prop:value=note
+                        on:keydown=pressed on:focus=move |_| writing.set(true) on:blur=move |_| writing.set(false)
+                        on:change=move |event| on_note.run(event_target_value(&event)) />
+                    {key(|keys| &keys.note)}
+                </span>
+                <button type="button" class="button note__done">{words.done}</button>
+            </div>
+            <button type="button" class="tool tool--note" disabled=move || !asking.get() on:click=move |_| write()>{icon(PENCIL, false)}{words.note}</button>
+            <button type="button" class="tool tool--end" aria-label=words.keys aria-haspopup="dialog" on:click=move |_| on_help.run(())>
+                {icon(KEYBOARD, false)}<span class="tool__word">{words.keys}</span>{key(|keys| &keys.help)}
+            </button>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,232 @@
+//! The element's configuration, version 1: JSON and attributes -> [`Config`].
+//!
+//! Published as `www/schema/config.v1.schema.json` and explained in `docs/config.md`; `tests/config.rs`
+//! holds the three together. The order of things for a page:
+//!
+//! 1. [`document`] reads the file that `config="…"` names, [`rebase`] makes its addresses relative to it;
+//! 2. [`overlay`] writes the element's attributes over it;
+//! 3. [`parse`] checks everything that can be checked without the labels;
+//! 4. [`Config::labels`], [`Config::policy`] and [`Config::label_keys`] say the rest, once the manifest is there.
+
+mod overlay;
+mod policy;
+mod sections;
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::manifest::{self, optional};
+use crate::domain::correction::PredictionShown;
+use crate::domain::dispatch::DispatchRules;
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::policy::Policy;
+use crate::reader::{Node, Problem, Problems, read, read_text};
+
+pub use overlay::{ATTRIBUTES, merge, overlay, rebase};
+use policy::WrittenPolicy;
+pub use sections::{BodyFormat, Delivery, ItemsAt, KeyDeed, Keys, Method, ModelAt, Order, Theme};
+
+/// What the configuration's `schema` says, if it says anything.
+pub const SCHEMA: &str = "hitl-labeler/config/1";
+
+/// Everything that a page can set. [`Config::default`] is what an empty configuration means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The model's manifest; without one the person is asked about everything.
+    pub model: Option<ModelAt>,
+    /// Where items are, and which are too large.
+    pub items: ItemsAt,
+    /// The question, in place of the manifest's.
+    pub question: Option<Arc<str>>,
+    /// In which order the person is asked.
+    pub order: Order,
+    /// Whether the person sees the prediction for deferred items.
+    pub predictions: PredictionShown,
+    /// Who answers, as records say it.
+    pub annotator: Option<Arc<str>>,
+    /// Name of the browser's store; `None`: the page derives one.
+    pub project: Option<Arc<str>>,
+    /// How many workers, 1 to 16; `None`: the page asks the machine.
+    pub workers: Option<usize>,
+    /// Time a worker may take for one item, milliseconds.
+    pub item_deadline_ms: i64,
+    /// Whether the element predicts and asks without being told to.
+    pub autostart: bool,
+    /// Which keys do what, where that differs from the standard.
+    pub keys: Keys,
+    /// Language tag (BCP 47); `None`: the page's.
+    pub lang: Option<Arc<str>>,
+    /// Light or dark.
+    pub theme: Theme,
+    /// Where records go and how.
+    pub delivery: Delivery,
+    labels: Option<LabelSet>,
+    policy: WrittenPolicy,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: None,
+            items: ItemsAt::default(),
+            question: None,
+            order: Order::default(),
+            predictions: PredictionShown::Hidden,
+            annotator: None,
+            project: None,
+            workers: None,
+            item_deadline_ms: DispatchRules::default().item_deadline_ms,
+            autostart: true,
+            keys: Keys::default(),
+            lang: None,
+            theme: Theme::Auto,
+            delivery: Delivery::default(),
+            labels: None,
+            policy: WrittenPolicy::default(),
+        }
+    }
+}
+
+/// Reads a configuration file's text as JSON, for [`rebase`], [`overlay`] and [`parse`].
+///
+/// # Errors
+/// Not JSON: with line and column, and whether it is an HTML page.
+pub fn document(text: &str) -> Result<Json, Problems> {
+    read_text(text.trim_start_matches('\u{feff}'), |node| Some(node.value().clone()))
+}
+
+/// Checks a configuration.
+///
+/// # Errors
+/// Everything that is wrong with it: path, what was found, what was expected. With `labels` in it, that
+/// includes label ids that no label has.
+pub fn parse(document: &Json) -> Result<Config, Problems> {
+    let config = read(document, |node| config(&node))?;
+    if let Some(labels) = &config.labels {
+        let problems = [config.policy(labels).err(), config.label_keys(labels).err()];
+        let problems: Vec<_> = problems.into_iter().flatten().flat_map(|problems| problems.0).collect();
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+    }
+    Ok(config)
+}
+
+impl Config {
+    /// The answers that there are: the manifest's, or without a model those of the configuration.
+    ///
+    /// # Errors
+    /// There is neither a manifest nor a list of labels.
+    pub fn labels(&self, manifest: Option<&LabelSet>) -> Result<LabelSet, Problems> {
+        manifest.or(self.labels.as_ref()).cloned().ok_or_else(|| {
+            Problems(vec![Problem {
+                path: String::new(),
+                found: "neither a model nor labels".into(),
+                expected: "`model` (the address of a manifest) or `labels` (a list of the possible answers)"
+                    .into(),
+            }])
+        })
+    }
+
+    /// When the model may settle an item alone.
+    ///
+    /// # Errors
+    /// The policy names labels that are not among `labels`.
+    pub fn policy(&self, labels: &LabelSet) -> Result<Policy, Problems> {
+        self.policy.resolve(labels)
+    }
+
+    /// Keys for labels, where they differ from the standard.
+    ///
+    /// # Errors
+    /// A key is given to a label that is not among `labels`.
+    pub fn label_keys(&self, labels: &LabelSet) -> Result<Vec<(LabelId, Arc<str>)>, Problems> {
+        self.keys.of_labels(labels)
+    }
+}
+
+fn config(node: &Node<'_>) -> Option<Config> {
+    let fields = node.object(&[
+        "$schema",
+        "schema",
+        "model",
+        "items",
+        "labels",
+        "question",
+        "policy",
+        "order",
+        "predictions",
+        "annotator",
+        "project",
+        "workers",
+        "item_deadline_ms",
+        "autostart",
+        "keys",
+        "lang",
+        "theme",
+        "delivery",
+    ])?;
+    // Everything is read before the first `?`, so that all problems are reported at once.
+    let editor_schema = optional(&fields, "$schema", |node| node.text());
+    let schema = optional(&fields, "schema", |node| node.choice(&[(SCHEMA, ())]));
+    let model = optional(&fields, "model", |node| sections::model(&node));
+    let items = optional(&fields, "items", |node| sections::items(&node));
+    let labels = optional(&fields, "labels", |node| {
+        if fields.optional("model").is_some() {
+            return node
+                .report("labels beside a model", "one of the two: a model's manifest names the labels");
+        }
+        manifest::labels(&node)
+    });
+    let question = optional(&fields, "question", |node| name(&node));
+    let policy = optional(&fields, "policy", |node| policy::policy(&node));
+    let order = optional(&fields, "order", |node| sections::order(&node));
+    let predictions = optional(&fields, "predictions", |node| {
+        node.choice(&[
+            ("hidden", PredictionShown::Hidden),
+            ("shown", PredictionShown::Shown),
+            ("after", PredictionShown::After),
+        ])
+    });
+    let annotator = optional(&fields, "annotator", |node| name(&node));
+    let project = optional(&fields, "project", |node| name(&node));
+    let workers = optional(&fields, "workers", |node| usize::try_from(node.integer(1..=16)?).ok());
+    let item_deadline_ms = optional(&fields, "item_deadline_ms", |node| node.integer(100..=600_000));
+    let autostart = optional(&fields, "autostart", |node| node.boolean());
+    let keys = optional(&fields, "keys", |node| sections::keys(&node));
+    let lang = optional(&fields, "lang", |node| sections::lang(&node));
+    let theme = optional(&fields, "theme", |node| {
+        node.choice(&[("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)])
+    });
+    let delivery = optional(&fields, "delivery", |node| sections::delivery(&node));
+    editor_schema?;
+    schema?;
+    let standard = Config::default();
+    Some(Config {
+        model: model?,
+        items: items?.unwrap_or(standard.items),
+        question: question?,
+        order: order?.unwrap_or(standard.order),
+        predictions: predictions?.unwrap_or(standard.predictions),
+        annotator: annotator?,
+        project: project?,
+        workers: workers?,
+        item_deadline_ms: item_deadline_ms?.unwrap_or(standard.item_deadline_ms),
+        autostart: autostart?.unwrap_or(standard.autostart),
+        keys: keys?.unwrap_or(standard.keys),
+        lang: lang?,
+        theme: theme?.unwrap_or(standard.theme),
+        delivery: delivery?.unwrap_or(standard.delivery),
+        labels: labels?,
+        policy: policy?.unwrap_or(standard.policy),
+    })
+}
+
+/// A text that is not empty and not longer than anybody needs.
+fn name(node: &Node<'_>) -> Option<Arc<str>> {
+    match node.name()? {
+        text if text.chars().count() <= 1_000 => Some(text.into()),
+        _ => node.wrong("a text of at most 1000 characters"),
+    }
+}

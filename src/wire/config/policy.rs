@@ -1,0 +1,248 @@
+//! The policy as it is written: label names stand for labels that only the manifest knows.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::policy::{Bound, Condition, MOST_CONDITIONS, MetaTest, Policy};
+use crate::reader::{Node, Problem, Problems};
+use crate::wire::correction::from_json;
+use crate::wire::manifest::optional;
+
+/// The largest whole number that JavaScript and every JSON reader keep exactly.
+pub(super) const MAX_SEED: i64 = (1 << 53) - 1;
+
+/// A label by its id, with the place where it is named.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named {
+    pub(super) id: Arc<str>,
+    path: String,
+}
+
+impl Named {
+    pub(super) fn new(id: &str, path: &str) -> Self {
+        Self { id: id.into(), path: path.to_owned() }
+    }
+
+    /// The label, or a problem that lists what there is.
+    pub(super) fn find(&self, labels: &LabelSet, problems: &mut Vec<Problem>) -> Option<LabelId> {
+        let found = labels.find(&self.id);
+        if found.is_none() {
+            let ids: Vec<_> = labels.iter().take(12).map(|(_, label)| &*label.id).collect();
+            let more =
+                if labels.len() > ids.len() { format!(", … ({} in all)", labels.len()) } else { "".into() };
+            problems.push(Problem {
+                path: self.path.clone(),
+                found: format!("the label {:?}", self.id.chars().take(60).collect::<String>()),
+                expected: format!("the id of a label: {}{more}", ids.join(", ")),
+            });
+        }
+        found
+    }
+}
+
+/// A policy with label names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct WrittenPolicy {
+    accept_at: Option<f32>,
+    per_label: Vec<(Named, f32)>,
+    defer_when: Option<Written>,
+    audit_when: Option<Written>,
+}
+
+/// A condition with label names.
+#[derive(Clone, Debug, PartialEq)]
+enum Written {
+    Any(Vec<Written>),
+    All(Vec<Written>),
+    LabelIn(Vec<Named>),
+    Plain(Condition),
+}
+
+impl WrittenPolicy {
+    /// The policy for these labels.
+    pub(super) fn resolve(&self, labels: &LabelSet) -> Result<Policy, Problems> {
+        let mut problems = Vec::new();
+        let accept_at_label = self
+            .per_label
+            .iter()
+            .filter_map(|(label, threshold)| Some((label.find(labels, &mut problems)?, *threshold)))
+            .collect();
+        let mut condition =
+            |written: &Option<Written>| written.as_ref().map(|w| w.resolve(labels, &mut problems));
+        let (defer_when, audit_when) = (condition(&self.defer_when), condition(&self.audit_when));
+        let accept_at = self.accept_at.unwrap_or(Policy::default().accept_at);
+        match problems.is_empty() {
+            true => Ok(Policy { accept_at, accept_at_label, defer_when, audit_when }),
+            false => Err(Problems(problems)),
+        }
+    }
+}
+
+impl Written {
+    fn resolve(&self, labels: &LabelSet, problems: &mut Vec<Problem>) -> Condition {
+        let mut each = |parts: &[Written]| parts.iter().map(|part| part.resolve(labels, problems)).collect();
+        match self {
+            Written::Any(parts) => Condition::Any(each(parts)),
+            Written::All(parts) => Condition::All(each(parts)),
+            Written::LabelIn(names) => {
+                Condition::LabelIn(names.iter().filter_map(|name| name.find(labels, problems)).collect())
+            }
+            Written::Plain(condition) => condition.clone(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Written::Any(parts) | Written::All(parts) => 1 + parts.iter().map(Written::count).sum::<usize>(),
+            _ => 1,
+        }
+    }
+}
+
+pub(super) fn policy(node: &Node<'_>) -> Option<WrittenPolicy> {
+    let fields = node.object(&["accept_at", "per_label", "defer_when", "audit_when"])?;
+    let accept_at = optional(&fields, "accept_at", |node| share(&node));
+    let per_label = optional(&fields, "per_label", |node| {
+        let each: Vec<_> = node
+            .open_object()?
+            .each()
+            .map(|(label, node)| Some((Named::new(label, node.path()), share(&node)?)))
+            .collect();
+        each.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let defer_when = optional(&fields, "defer_when", |node| condition(&node));
+    let audit_when = optional(&fields, "audit_when", |node| condition(&node));
+    let (defer_when, audit_when) = (defer_when?, audit_when?);
+    let count: usize = defer_when.iter().chain(&audit_when).map(Written::count).sum();
+    // One place of the domain's sixty-four is the threshold's.
+    if count >= MOST_CONDITIONS {
+        let expected = format!("at most {} in defer_when and audit_when together", MOST_CONDITIONS - 1);
+        return node.report(format!("{count} conditions"), expected);
+    }
+    Some(WrittenPolicy {
+        accept_at: accept_at?,
+        per_label: per_label?.unwrap_or_default(),
+        defer_when,
+        audit_when,
+    })
+}
+
+const CONDITIONS: [&str; 11] = [
+    "any",
+    "all",
+    "confidence_below",
+    "confidence_at_least",
+    "margin_below",
+    "margin_at_least",
+    "entropy_below",
+    "entropy_at_least",
+    "label_in",
+    "meta",
+    "sample",
+];
+
+fn condition(node: &Node<'_>) -> Option<Written> {
+    let (key, value) = one_of(node, &CONDITIONS)?;
+    let plain = |condition| Some(Written::Plain(condition));
+    match key {
+        "any" => parts(&value).map(Written::Any),
+        "all" => parts(&value).map(Written::All),
+        "confidence_below" => plain(Condition::Confidence(Bound::Below(share(&value)?))),
+        "confidence_at_least" => plain(Condition::Confidence(Bound::AtLeast(share(&value)?))),
+        "margin_below" => plain(Condition::Margin(Bound::Below(share(&value)?))),
+        "margin_at_least" => plain(Condition::Margin(Bound::AtLeast(share(&value)?))),
+        "entropy_below" => plain(Condition::Entropy(Bound::Below(share(&value)?))),
+        "entropy_at_least" => plain(Condition::Entropy(Bound::AtLeast(share(&value)?))),
+        "label_in" => {
+            let names = filled(&value, "labels")?;
+            let names: Vec<_> =
+                names.iter().map(|node| Some(Named::new(node.name()?, node.path()))).collect();
+            Some(Written::LabelIn(names.into_iter().collect::<Option<_>>()?))
+        }
+        "meta" => meta(&value).and_then(plain),
+        _ => sample(&value).and_then(plain),
+    }
+}
+
+/// The one field of an object that must have exactly one of these.
+fn one_of<'a>(node: &Node<'a>, known: &[&str]) -> Option<(&'a str, Node<'a>)> {
+    let fields = node.object(known)?;
+    let mut given = fields.each().filter(|(key, _)| known.contains(key));
+    match (given.next(), given.next()) {
+        (Some(only), None) => Some(only),
+        // The unknown key is reported already.
+        (None, _) if fields.each().next().is_some() => None,
+        (None, _) => node.report("an empty object", format!("one of {}", known.join(", "))),
+        (Some((a, _)), Some((b, _))) => node.report(
+            format!("{a} beside {b}"),
+            "one of them (`any` and `all` take a list of objects with one each)",
+        ),
+    }
+}
+
+fn parts(node: &Node<'_>) -> Option<Vec<Written>> {
+    let parts: Vec<_> = filled(node, "conditions")?.iter().map(condition).collect();
+    parts.into_iter().collect()
+}
+
+/// A list that is not empty.
+fn filled<'a>(node: &Node<'a>, of: &str) -> Option<Vec<Node<'a>>> {
+    let list = node.list()?;
+    if list.is_empty() {
+        return node.wrong(format!("a list of {of} that is not empty"));
+    }
+    Some(list)
+}
+
+fn meta(node: &Node<'_>) -> Option<Condition> {
+    const TESTS: [&str; 5] = ["exists", "in", "equals", "below", "at_least"];
+    let fields = node.object(&["path", "exists", "in", "equals", "below", "at_least"])?;
+    let path = fields.required("path").and_then(|node| Some(node.name()?.to_owned()));
+    let given: Vec<_> = fields.each().filter(|(key, _)| TESTS.contains(key)).collect();
+    let [(key, value)] = given.as_slice() else {
+        return node.report(
+            if given.is_empty() { "no test".to_owned() } else { format!("{} tests", given.len()) },
+            format!("one of {} beside path", TESTS.join(", ")),
+        );
+    };
+    let any_number = f64::MIN..=f64::MAX;
+    let test = match *key {
+        "exists" => {
+            value.boolean().and_then(|is| is.then_some(MetaTest::Exists).or_else(|| value.wrong("true")))
+        }
+        "in" => {
+            let values: Vec<_> = filled(value, "values")?.iter().map(scalar).collect();
+            values.into_iter().collect::<Option<_>>().map(MetaTest::In)
+        }
+        "equals" => scalar(value).map(|value| MetaTest::In(vec![value])),
+        "below" => value.number(any_number).map(MetaTest::Below),
+        _ => value.number(any_number).map(MetaTest::AtLeast),
+    };
+    Some(Condition::Meta { path: path?, test: test? })
+}
+
+fn scalar(node: &Node<'_>) -> Option<crate::domain::value::Value> {
+    match node.value() {
+        Json::String(_) | Json::Number(_) | Json::Bool(_) => Some(from_json(node.value())),
+        _ => node.wrong("a text, a number, true or false"),
+    }
+}
+
+fn sample(node: &Node<'_>) -> Option<Condition> {
+    let fields = node.object(&["percent", "seed"])?;
+    let percent = fields.required("percent").and_then(|node| node.number(0.0..=100.0));
+    let seed = optional(&fields, "seed", |node| seed(&node));
+    Some(Condition::Sample { percent: percent?, seed: seed?.unwrap_or_default() })
+}
+
+pub(super) fn seed(node: &Node<'_>) -> Option<u64> {
+    node.integer(0..=MAX_SEED).map(i64::unsigned_abs)
+}
+
+/// A number from 0 to 1.
+fn share(node: &Node<'_>) -> Option<f32> {
+    #[allow(clippy::cast_possible_truncation)]
+    node.number(0.0..=1.0).map(|share| share as f32)
+}

@@ -1,0 +1,413 @@
+//! The parts of a configuration that have keys of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::policy::{Named, seed};
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::outbox::DeliveryRules;
+use crate::input::image::DEFAULT_PIXEL_LIMIT;
+use crate::reader::{Node, Problems};
+use crate::wire::address;
+use crate::wire::manifest::{MAX_MODEL_BYTES, optional};
+use crate::wire::reply::Confirm;
+
+/// Where the model's manifest is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelAt {
+    /// Address of `model.json`, absolute or relative to the page.
+    pub url: Arc<str>,
+    /// The largest model file that is loaded, bytes.
+    pub max_bytes: u64,
+}
+
+/// Where items are, and which are too large.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemsAt {
+    /// Address of a JSON list or JSON Lines, absolute or relative to the page.
+    pub url: Option<Arc<str>>,
+    /// Pixels above which a picture is set aside.
+    pub pixel_limit: u64,
+}
+
+impl Default for ItemsAt {
+    fn default() -> Self {
+        Self { url: None, pixel_limit: DEFAULT_PIXEL_LIMIT }
+    }
+}
+
+/// In which order the person is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Order {
+    /// Share of questions in random order, 0 to 1; the rest comes most doubtful first.
+    pub random_share: f64,
+    /// Chooses the random order.
+    pub seed: u64,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { random_share: 0.1, seed: 0 }
+    }
+}
+
+/// Light or dark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// As the person's system has it.
+    #[default]
+    Auto,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+/// A deed that can be given another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyDeed {
+    /// Takes back the last step.
+    Undo,
+    /// Puts the question off to the end.
+    Skip,
+    /// Marks the question.
+    Flag,
+    /// Goes to the remark field.
+    Note,
+    /// Shows the picture large.
+    Zoom,
+    /// Shows the keys.
+    Help,
+    /// Answers with the label that the model suggests.
+    Accept,
+}
+
+/// Which keys do what, where that differs from the standard; no key stands twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keys {
+    /// Whether single keys act at all.
+    pub enabled: bool,
+    /// Keys as `KeyboardEvent.key` names them, letters in lower case.
+    pub deeds: Vec<(KeyDeed, Arc<str>)>,
+    labels: Vec<(Named, Arc<str>)>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { enabled: true, deeds: Vec::new(), labels: Vec::new() }
+    }
+}
+
+impl Keys {
+    pub(super) fn of_labels(&self, labels: &LabelSet) -> Result<Vec<(LabelId, Arc<str>)>, Problems> {
+        let mut problems = Vec::new();
+        let keys = self
+            .labels
+            .iter()
+            .filter_map(|(label, key)| Some((label.find(labels, &mut problems)?, key.clone())))
+            .collect();
+        if problems.is_empty() { Ok(keys) } else { Err(Problems(problems)) }
+    }
+}
+
+/// How records are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+}
+
+/// What a request's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// A JSON list of records, `application/json`.
+    Array,
+    /// A record a line, `application/x-ndjson`.
+    JsonLines,
+    /// One record, `application/json`; one request a record.
+    Single,
+}
+
+/// Where records go and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Absolute or relative to the page; `None`: records stay in the browser until they are downloaded.
+    pub url: Option<Arc<str>>,
+    /// The request's method.
+    pub method: Method,
+    /// Headers beside those that the delivery sets itself; no name stands twice.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
+    /// What the body is.
+    pub format: BodyFormat,
+    /// Whether what the model settled is recorded and sent, too.
+    pub accepted: bool,
+    /// Batches and retries.
+    pub rules: DeliveryRules,
+    /// After this a request counts as unanswered, milliseconds.
+    pub timeout_ms: u32,
+    /// How the server says that it has a record.
+    pub confirm: Confirm,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            url: None,
+            method: Method::Post,
+            headers: Vec::new(),
+            format: BodyFormat::Array,
+            accepted: false,
+            rules: DeliveryRules::default(),
+            timeout_ms: 30_000,
+            confirm: Confirm::default(),
+        }
+    }
+}
+
+const FETCHED: &[&str] = &["http", "https", "blob"];
+const FETCHED_IN_WORDS: &str = "an http, https or blob address, or a relative one";
+
+fn fetched(node: &Node<'_>) -> Option<Arc<str>> {
+    address::read(node, FETCHED, FETCHED_IN_WORDS).map(Arc::from)
+}
+
+pub(super) fn model(node: &Node<'_>) -> Option<ModelAt> {
+    /// 128 MiB: what a page can ask a visitor to download at most.
+    const USUAL: u64 = 128 << 20;
+    if !node.value().is_object() {
+        if !node.value().is_string() {
+            return node.wrong("the address of a manifest, or an object of url and max_bytes");
+        }
+        return Some(ModelAt { url: fetched(node)?, max_bytes: USUAL });
+    }
+    let fields = node.object(&["url", "max_bytes"])?;
+    let url = fields.required("url").and_then(|node| fetched(&node));
+    let max_bytes = optional(&fields, "max_bytes", |node| node.integer(1..=i64::from(MAX_MODEL_BYTES)));
+    Some(ModelAt { url: url?, max_bytes: max_bytes?.map_or(USUAL, i64::unsigned_abs) })
+}
+
+pub(super) fn items(node: &Node<'_>) -> Option<ItemsAt> {
+    if !node.value().is_object() {
+        if !node.value().is_string() {
+            return node.wrong("the address of the items, or an object of url and pixel_limit");
+        }
+        return Some(ItemsAt { url: Some(fetched(node)?), ..ItemsAt::default() });
+    }
+    let fields = node.object(&["url", "pixel_limit"])?;
+    let url = optional(&fields, "url", |node| fetched(&node));
+    let pixel_limit = optional(&fields, "pixel_limit", |node| node.integer(1..=1_000_000_000));
+    Some(ItemsAt { url: url?, pixel_limit: pixel_limit?.map_or(DEFAULT_PIXEL_LIMIT, i64::unsigned_abs) })
+}
+
+pub(super) fn order(node: &Node<'_>) -> Option<Order> {
+    let fields = node.object(&["random_share", "seed"])?;
+    let random_share = optional(&fields, "random_share", |node| node.number(0.0..=1.0));
+    let seed = optional(&fields, "seed", |node| seed(&node));
+    let standard = Order::default();
+    Some(Order {
+        random_share: random_share?.unwrap_or(standard.random_share),
+        seed: seed?.unwrap_or(standard.seed),
+    })
+}
+
+pub(super) fn lang(node: &Node<'_>) -> Option<Arc<str>> {
+    let tag = node.text()?;
+    let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let first = tag.split('-').next().is_some_and(|part| part.bytes().all(|b| b.is_ascii_alphabetic()));
+    match first && tag.split('-').all(part) {
+        true => Some(tag.into()),
+        false => node.wrong("a language tag such as \"en\" or \"pt-BR\""),
+    }
+}
+
+pub(super) fn keys(node: &Node<'_>) -> Option<Keys> {
+    const DEEDS: [(&str, KeyDeed); 7] = [
+        ("undo", KeyDeed::Undo),
+        ("skip", KeyDeed::Skip),
+        ("flag", KeyDeed::Flag),
+        ("note", KeyDeed::Note),
+        ("zoom", KeyDeed::Zoom),
+        ("help", KeyDeed::Help),
+        ("accept", KeyDeed::Accept),
+    ];
+    let fields =
+        node.object(&["enabled", "labels", "undo", "skip", "flag", "note", "zoom", "help", "accept"])?;
+    let mut owners: HashMap<Arc<str>, String> = HashMap::new();
+    let mut own = |node: &Node<'_>| {
+        let key = key(node)?;
+        match owners.insert(key.clone(), node.path().to_owned()) {
+            Some(other) => node.report(format!("{key:?}, which `{other}` has"), "a key of its own"),
+            None => Some(key),
+        }
+    };
+    let enabled = optional(&fields, "enabled", |node| node.boolean());
+    let deeds: Vec<_> =
+        DEEDS.iter().filter_map(|(word, deed)| Some((*deed, fields.optional(word)?))).collect();
+    let deeds: Vec<_> = deeds.into_iter().map(|(deed, node)| Some((deed, own(&node)?))).collect();
+    let labels = optional(&fields, "labels", |node| {
+        let each = node.open_object()?;
+        let each: Vec<_> =
+            each.each().map(|(label, node)| Some((Named::new(label, node.path()), own(&node)?))).collect();
+        each.into_iter().collect::<Option<Vec<_>>>()
+    });
+    Some(Keys {
+        enabled: enabled?.unwrap_or(true),
+        deeds: deeds.into_iter().collect::<Option<_>>()?,
+        labels: labels?.unwrap_or_default(),
+    })
+}
+
+/// A key that types a character, or one with a name; none that moves the focus or closes what is open.
+fn key(node: &Node<'_>) -> Option<Arc<str>> {
+    const TAKEN: [&str; 7] = ["Tab", "Escape", "Shift", "Control", "Alt", "Meta", "AltGraph"];
+    let expected = "a key as KeyboardEvent.key names it: one character, or a name such as \"ArrowLeft\"";
+    let text = node.text()?;
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(only), None) if !only.is_control() => Some(only.to_lowercase().to_string().into()),
+        (Some('A'..='Z'), Some(_)) if text.len() <= 30 && text.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            match TAKEN.contains(&text) {
+                true => {
+                    node.wrong("another key: this one moves the focus, closes what is open or is held down")
+                }
+                false => Some(text.into()),
+            }
+        }
+        _ => node.wrong(expected),
+    }
+}
+
+pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
+    let fields = node.object(&[
+        "url",
+        "method",
+        "headers",
+        "batch_size",
+        "format",
+        "accepted",
+        "retry",
+        "timeout_ms",
+        "confirm",
+    ])?;
+    let standard = Delivery::default();
+    let url = optional(&fields, "url", |node| {
+        address::read(&node, &["http", "https"], "an http or https address, or a relative one").map(Arc::from)
+    });
+    let method =
+        optional(&fields, "method", |node| node.choice(&[("POST", Method::Post), ("PUT", Method::Put)]));
+    let headers = optional(&fields, "headers", |node| headers(&node));
+    let format = optional(&fields, "format", |node| {
+        node.choice(&[
+            ("array", BodyFormat::Array),
+            ("jsonl", BodyFormat::JsonLines),
+            ("single", BodyFormat::Single),
+        ])
+    });
+    let single = format == Some(Some(BodyFormat::Single));
+    let batch_size = optional(&fields, "batch_size", |node| match (single, node.integer(1..=1_000)?) {
+        (true, 2..) => node.wrong("1, or no batch_size: a request of format \"single\" holds one record"),
+        (_, size) => usize::try_from(size).ok(),
+    });
+    let accepted = optional(&fields, "accepted", |node| node.boolean());
+    let retry = optional(&fields, "retry", |node| retry(&node, standard.rules));
+    let timeout_ms =
+        optional(&fields, "timeout_ms", |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
+    let confirm = optional(&fields, "confirm", |node| {
+        node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
+    });
+    let batch_most = batch_size?.unwrap_or(if single { 1 } else { standard.rules.batch_most });
+    Some(Delivery {
+        url: url?,
+        method: method?.unwrap_or(standard.method),
+        headers: headers?.unwrap_or_default(),
+        format: format?.unwrap_or(standard.format),
+        accepted: accepted?.unwrap_or(standard.accepted),
+        rules: DeliveryRules { batch_most, ..retry?.unwrap_or(standard.rules) },
+        timeout_ms: timeout_ms?.unwrap_or(standard.timeout_ms),
+        confirm: confirm?.unwrap_or(standard.confirm),
+    })
+}
+
+fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<DeliveryRules> {
+    let fields = node.object(&["base_ms", "cap_ms"])?;
+    let base = optional(&fields, "base_ms", |node| node.integer(100..=60_000));
+    let cap = optional(&fields, "cap_ms", |node| node.integer(1_000..=86_400_000));
+    let retry_base_ms = base?.unwrap_or(standard.retry_base_ms);
+    let retry_cap_ms = cap?.unwrap_or(standard.retry_cap_ms);
+    if retry_base_ms > retry_cap_ms {
+        let found = format!("a base of {retry_base_ms} ms above the cap of {retry_cap_ms} ms");
+        return node.report(found, "base_ms not above cap_ms");
+    }
+    Some(DeliveryRules { retry_base_ms, retry_cap_ms, ..standard })
+}
+
+fn headers(node: &Node<'_>) -> Option<Vec<(Arc<str>, Arc<str>)>> {
+    let mut names = std::collections::HashSet::new();
+    let each: Vec<_> = node
+        .open_object()?
+        .each()
+        .map(|(name, node)| {
+            let value = header_value(&node);
+            let lower = name.to_ascii_lowercase();
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(token) {
+                return node
+                    .report(format!("the header name {name:?}"), "a name of letters, digits and hyphens");
+            }
+            if lower == "idempotency-key" {
+                return node
+                    .report("Idempotency-Key", "other headers: the delivery makes a key for each batch");
+            }
+            if browsers_own(&lower) {
+                let found = format!("{name}, which browsers let no page set");
+                return node.report(found, "other headers");
+            }
+            if !names.insert(lower) {
+                return node
+                    .report(format!("{name} a second time"), "each header once, in any case of letters");
+            }
+            Some((Arc::from(name), value?))
+        })
+        .collect();
+    each.into_iter().collect()
+}
+
+/// What `Headers` takes: Latin-1 without line ends.
+fn header_value(node: &Node<'_>) -> Option<Arc<str>> {
+    let text = node.text()?;
+    match text.chars().all(|c| (' '..='\u{ff}').contains(&c) && c != '\u{7f}') {
+        true => Some(text.into()),
+        false => node.wrong("a text of Latin-1 characters without line ends"),
+    }
+}
+
+/// The Fetch standard's forbidden request headers (<https://fetch.spec.whatwg.org/#forbidden-request-header>):
+/// a browser drops them without a word.
+fn browsers_own(lower: &str) -> bool {
+    const NAMES: [&str; 21] = [
+        "accept-charset",
+        "accept-encoding",
+        "access-control-request-headers",
+        "access-control-request-method",
+        "connection",
+        "content-length",
+        "cookie",
+        "cookie2",
+        "date",
+        "dnt",
+        "expect",
+        "host",
+        "keep-alive",
+        "origin",
+        "referer",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    ];
+    NAMES.contains(&lower) || lower.starts_with("proxy-") || lower.starts_with("sec-")
+}

@@ -1,0 +1,137 @@
+// The demo page: puts one element on the page for each set of items, and shows what it offers.
+
+const SETS = {
+  clothing: { model: "models/fashion-cnn/model.json", items: "models/fashion-cnn/items.jsonl", question: "What is this piece of clothing?", threshold: 0.9 },
+  weather: { model: "models/weather-mlp/model.json", items: "models/weather-mlp/items.jsonl", question: "Will it rain tomorrow?", threshold: 0.9 },
+  photos: { model: "models/efficientnet-lite0/model.json", items: null, question: "What is in the picture?", threshold: 0.6 },
+};
+
+const MOST_ROWS = 50;
+
+const $ = (id) => document.getElementById(id);
+const place = $("place");
+const threshold = $("threshold");
+const log = $("log");
+const count = new Intl.NumberFormat("en");
+const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
+
+let labeler = null;
+let drawn = 0;
+
+/** Where records go: the collector that serves this page, if one does. */
+const endpoint = await fetch("demo/endpoint.json")
+  .then((answer) => (answer.ok ? answer.json() : null))
+  .then((said) => said?.endpoint ?? null)
+  .catch(() => null);
+
+function show(name) {
+  const set = SETS[name];
+  const next = document.createElement("hitl-labeler");
+  next.config = {
+    model: set.model,
+    ...(set.items && { items: set.items }),
+    question: set.question,
+    policy: { accept_at: set.threshold },
+    ...(endpoint && { delivery: { url: endpoint } }),
+    project: `demo-${name}`,
+  };
+  // The old element gives back its workers, listeners and memory by being removed.
+  place.replaceChildren(next);
+  labeler = next;
+  threshold.value = set.threshold;
+  log.replaceChildren(nothingYet());
+  next.addEventListener("hitl-predicted", soon);
+  next.addEventListener("hitl-done", soon);
+  next.addEventListener("hitl-corrected", ({ detail }) => record(detail.record));
+  next.addEventListener("hitl-delivered", ({ detail }) => detail.ids.forEach(arrived));
+  draw();
+}
+
+function nothingYet() {
+  const row = document.createElement("li");
+  row.className = "log__none";
+  row.textContent = "Answer one item, and its record stands here.";
+  return row;
+}
+
+// ---------------------------------------------------------------- threshold
+
+/** Draws once a frame at most: predictions come by the thousand. */
+function soon() {
+  drawn ||= requestAnimationFrame(() => {
+    drawn = 0;
+    draw();
+  });
+}
+
+function draw() {
+  const at = Number(threshold.value);
+  const { total, settled } = labeler.coverage?.(51, 0.5, 1) ?? { total: 0, settled: [] };
+  const x = (i) => (400 * i) / 50;
+  const y = (n) => 150 - (total ? (144 * n) / total : 0);
+  const line = settled.map((n, i) => `${i ? "L" : "M"}${x(i)} ${y(n).toFixed(1)}`).join("");
+  const [area, curve, cut, dot] = document.querySelectorAll(".curve path");
+  const step = Math.round((at - 0.5) * 100);
+  const byModel = settled[step] ?? 0;
+  curve.setAttribute("d", line);
+  area.setAttribute("d", line && `${line}V150H0Z`);
+  cut.setAttribute("d", `M${x(step)} 0V150`);
+  // A line of no length with round ends is a dot that the stretched drawing does not stretch.
+  dot.setAttribute("d", line && `M${x(step)} ${y(byModel).toFixed(1)}h0`);
+  $("at").textContent = percent.format(at);
+  $("model").textContent = total ? count.format(byModel) : "–";
+  $("person").textContent = total ? count.format(total - byModel) : "–";
+}
+
+threshold.addEventListener("input", () => {
+  labeler.acceptAt = Number(threshold.value);
+  draw();
+});
+
+// ---------------------------------------------------------------- records
+
+function record(said) {
+  log.querySelector(".log__none")?.remove();
+  const row = document.createElement("li");
+  const details = document.createElement("details");
+  const summary = document.createElement("summary");
+  const words = document.createElement("span");
+  const answer = document.createElement("b");
+  const state = document.createElement("i");
+  const json = document.createElement("pre");
+  row.dataset.id = said.id;
+  answer.textContent = said.answer?.label ?? "taken back";
+  words.append(answer, ` for ${said.item_id}`);
+  state.textContent = "kept";
+  json.textContent = JSON.stringify(said, null, 1);
+  summary.append(words, state);
+  details.append(summary, json);
+  row.append(details);
+  log.prepend(row);
+  while (log.children.length > MOST_ROWS) log.lastElementChild.remove();
+}
+
+function arrived(id) {
+  const state = log.querySelector(`[data-id="${CSS.escape(id)}"] i`);
+  if (!state) return;
+  state.textContent = "arrived";
+  state.dataset.there = "true";
+}
+
+// ---------------------------------------------------------------- page
+
+for (const choice of document.querySelectorAll("input[name=set]")) {
+  choice.addEventListener("change", () => show(choice.value));
+}
+
+$("copy").addEventListener("click", async ({ currentTarget }) => {
+  await navigator.clipboard.writeText($("snippet").textContent);
+  currentTarget.textContent = "Copied";
+  setTimeout(() => (currentTarget.textContent = "Copy"), 1500);
+});
+
+if (!endpoint) {
+  $("whereto").textContent = "Each answer is one JSON record. This page was opened without a server to send to, so they stay in your browser: see Delivery.";
+}
+
+show(document.querySelector("input[name=set]:checked")?.value ?? "clothing");
