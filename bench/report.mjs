@@ -46,7 +46,8 @@ export function figure({ metric, value, unit, peer = null, peer_value = null, ra
 }
 
 /** A target that could not be measured is a missed target: it is printed with the reason. */
-export function failed({ metric, unit = null, peer = null, reason }) {
+export function failed({ metric, unit = null, peer = null, reason: error }) {
+  const reason = String(error?.message ?? error).split('\n')[0];
   missed += 1;
   process.stdout.write(`${JSON.stringify({
     metric, value: null, unit, peer, peer_value: null, ratio: null, target: null, ok: false, reason,

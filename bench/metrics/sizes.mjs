@@ -7,7 +7,12 @@ import { failed, figure, say } from '../report.mjs';
 /** Size of the file after `brotli -q 11`. */
 function brotli(bytes) {
   return brotliCompressSync(bytes, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+    // The window is what the brotli program takes by default.
+    params: {
+      [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_LGWIN]: 24,
+      [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+    },
   }).length;
 }
 
@@ -26,14 +31,16 @@ async function filesOf(folder, matches) {
   return found;
 }
 
+const isWorker = (name) => name.startsWith('worker');
+
 /** Page Wasm, worker Wasm and JavaScript of `dist`, the engine beside onnxruntime-web's files. */
-export async function sizes({ dist, ortFolder, ort, ours }) {
+export async function sizes({ dist, ortFolder, ort }) {
   say('sizes (brotli -q 11; takes a minute) …');
   try {
     const wasm = await filesOf(dist, (path) => path.endsWith('.wasm'));
     const script = await filesOf(dist, (path) => path.endsWith('.js') || path.endsWith('.mjs'));
-    const workers = wasm.filter((path) => ours.isWorkerWasm(basename(path)));
-    const pages = wasm.filter((path) => !ours.isWorkerWasm(basename(path)));
+    const workers = wasm.filter((path) => isWorker(basename(path)));
+    const pages = wasm.filter((path) => !isWorker(basename(path)));
     if (workers.length === 0 || pages.length === 0) throw new Error(`${dist} holds no worker or no page Wasm`);
     const peerWasm = await total([join(ortFolder, 'ort-wasm-simd-threaded.wasm')]);
     const peerScript = await total(['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs'].map((name) => join(ortFolder, name)));
@@ -56,6 +63,6 @@ export async function sizes({ dist, ortFolder, ort, ours }) {
       ratio: peerScript / scripts, more: { files: script.map((path) => basename(path)) },
     });
   } catch (error) {
-    failed({ metric: 'size', unit: 'bytes', peer: ort, reason: String(error.message ?? error) });
+    failed({ metric: 'size', unit: 'bytes', peer: ort, reason: error });
   }
 }

@@ -1,11 +1,12 @@
-// Holds the engines of one page, each in a dedicated worker of its own, and passes the calls of
-// the harness on to them. Nothing is timed here but whole queues, which span several workers.
+// Holds the engines of one page, each in dedicated workers of its own, and passes the harness's calls on.
+import { Ours } from './ours.js';
 
 const engines = new Map();
 
-class Engine {
-  constructor(url) {
-    this.worker = new Worker(url, { type: 'module' });
+/** onnxruntime-web in its worker. */
+class Peer {
+  constructor() {
+    this.worker = new Worker('peer.js', { type: 'module' });
     this.waiting = [];
     this.worker.onmessage = ({ data }) => {
       const { resolve, reject } = this.waiting.shift();
@@ -15,29 +16,32 @@ class Engine {
     this.worker.onerror = (event) => {
       for (const { reject } of this.waiting.splice(0)) reject(new Error(`worker: ${event.message}`));
     };
+    for (const name of ['load', 'output', 'time', 'queue']) {
+      this[name] = (message) => new Promise((resolve, reject) => {
+        this.waiting.push({ resolve, reject });
+        this.worker.postMessage({ do: name, ...message });
+      });
+    }
   }
 
-  call(message) {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject });
-      this.worker.postMessage(message);
-    });
+  close() {
+    this.worker.terminate();
   }
 }
 
-/** Starts the worker `url` under `name` and loads its model. */
-async function open(name, url, options) {
-  const engine = new Engine(url);
+/** Starts an engine of a kind under `name` and loads its model. */
+async function open(name, kind, options) {
+  const engine = kind === 'ours' ? new Ours() : new Peer();
   engines.set(name, engine);
-  return engine.call({ do: 'load', ...options });
+  return engine.load(options);
 }
 
 /** One call to the engine `name`. */
-const call = (name, message) => engines.get(name).call(message);
+const call = (name, what, message) => engines.get(name)[what](message ?? {});
 
 /** Ends every worker. */
 function close() {
-  for (const engine of engines.values()) engine.worker.terminate();
+  for (const engine of engines.values()) engine.close();
   engines.clear();
 }
 
