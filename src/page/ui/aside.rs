@@ -26,7 +26,7 @@ pub fn SetAside(
             <li class="row row--wide">
                 <div class="row__words">
                     <p class="row__name"><bdi>{aside.id}</bdi></p>
-                    <p class="row__why" dir="auto">{reason::aside(&aside.reason, words)}</p>
+                    <p class="row__why">{reason::aside(&aside.reason, words)}</p>
                 </div>
                 {open}
             </li>

@@ -202,7 +202,7 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
     view! {
         <div class="filter">
             <input node_ref=field class="field" type="text" role="combobox" aria-expanded="true" aria-controls="found" aria-autocomplete="list"
-                autocomplete="off" autocapitalize="off" spellcheck="false" dir="auto"
+                autocomplete="off" autocapitalize="off" spellcheck="false"
                 aria-label=placeholder.clone() placeholder=placeholder
                 aria-activedescendant=move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get())))
                 prop:value=text on:keydown=pressed

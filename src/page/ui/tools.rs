@@ -87,7 +87,7 @@ pub fn Tools(
             </button>
             <div class="note">
                 <span class="note__box">
-                    <input node_ref=field class="field" type="text" autocomplete="off" dir="auto" maxlength="2000"
+                    <input node_ref=field class="field" type="text" autocomplete="off" maxlength="2000"
                         aria-label=words.note placeholder=words.add_note disabled=move || !asking.get() prop:value=note
                         on:keydown=pressed on:focus=move |_| writing.set(true) on:blur=move |_| writing.set(false)
                         on:change=move |event| on_note.run(event_target_value(&event)) />
