@@ -46,7 +46,7 @@ pub fn SetAside(
     };
     view! {
         <section class="pane" aria-labelledby="aside-name">
-            <div class="pane__head"><div><h2 id="aside-name">{words.aside}</h2><p>{words.aside_hint}</p></div></div>
+            <div class="pane__head"><div><h2 id="aside-name" tabindex="-1">{words.aside}</h2><p>{words.aside_hint}</p></div></div>
             <div class="pane__scroll">{inside}</div>
         </section>
     }
