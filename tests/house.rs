@@ -103,7 +103,6 @@ fn the_domain_knows_no_format_no_clock_and_no_chance() {
         "serde",
         "SystemTime",
         "Instant::now",
-        "rand::",
         "use rand",
         "new_v7",
         "new_v4",
