@@ -6,7 +6,9 @@ use hitl_labeler::domain::correction::PredictionShown;
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
 use hitl_labeler::domain::policy::{Bound, Condition, MetaTest, Policy};
 use hitl_labeler::domain::value::Value as Meta;
-use hitl_labeler::wire::config::{BodyFormat, Config, KeyDeed, Method, Theme, document, overlay, parse, rebase};
+use hitl_labeler::wire::config::{
+    BodyFormat, Config, KeyDeed, Method, Theme, document, overlay, parse, rebase,
+};
 use serde_json::{Value, json};
 
 const SCHEMA: &str = include_str!("../www/schema/config.v1.schema.json");
@@ -60,8 +62,14 @@ fn good() -> Vec<(&'static str, Value)> {
         ("a limit for items of the property", json!({"items": {"pixel_limit": 1}})),
         ("answers without a model", json!({"labels": ["cat", {"id": "dog", "name": "Dog"}]})),
         ("a blob", json!({"items": "blob:https://host/1-2"})),
-        ("null for everything", json!({"schema": null, "model": null, "labels": null, "policy": null, "keys": null, "lang": null, "theme": null, "delivery": null, "order": null})),
-        ("null inside", json!({"model": {"url": "a", "max_bytes": null}, "policy": {"accept_at": null, "defer_when": null}, "keys": {"undo": null}, "delivery": {"url": null, "format": "single", "batch_size": null}})),
+        (
+            "null for everything",
+            json!({"schema": null, "model": null, "labels": null, "policy": null, "keys": null, "lang": null, "theme": null, "delivery": null, "order": null}),
+        ),
+        (
+            "null inside",
+            json!({"model": {"url": "a", "max_bytes": null}, "policy": {"accept_at": null, "defer_when": null}, "keys": {"undo": null}, "delivery": {"url": null, "format": "single", "batch_size": null}}),
+        ),
         ("labels beside no model", json!({"model": null, "labels": ["a", "b"]})),
         ("numbers as JavaScript writes them", json!({"workers": 2.0, "order": {"seed": 1.0}})),
         ("always accept", json!({"policy": {"accept_at": 0}})),
@@ -83,63 +91,271 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
     let delivery = |delivery: Value| json!({"delivery": delivery});
     vec![
         ("no object", json!([]), "`(the whole document)`: found a list of 0, expected an object"),
-        ("another version", json!({"schema": "hitl-labeler/config/2"}), "`schema`: found \"hitl-labeler/config/2\", expected \"hitl-labeler/config/1\""),
-        ("a misspelt key", json!({"anotator": "a"}), "`anotator`: found an unknown key, expected one of $schema, schema, model, items, labels, question, policy, order, predictions, annotator, project, workers, item_deadline_ms, autostart, keys, lang, theme, delivery (did you mean `annotator`?)"),
-        ("a script as model", json!({"model": "javascript:alert(1)"}), "`model`: found \"javascript:alert(1)\", expected an http, https or blob address, or a relative one"),
+        (
+            "another version",
+            json!({"schema": "hitl-labeler/config/2"}),
+            "`schema`: found \"hitl-labeler/config/2\", expected \"hitl-labeler/config/1\"",
+        ),
+        (
+            "a misspelt key",
+            json!({"anotator": "a"}),
+            "`anotator`: found an unknown key, expected one of $schema, schema, model, items, labels, question, policy, order, predictions, annotator, project, workers, item_deadline_ms, autostart, keys, lang, theme, delivery (did you mean `annotator`?)",
+        ),
+        (
+            "a script as model",
+            json!({"model": "javascript:alert(1)"}),
+            "`model`: found \"javascript:alert(1)\", expected an http, https or blob address, or a relative one",
+        ),
         ("no address", json!({"model": ""}), "`model`: found \"\", expected a text that is not empty"),
-        ("a blank before the address", json!({"model": " model.json"}), "`model`: found \" model.json\", expected an address without blanks"),
-        ("a number as model", json!({"model": 5}), "`model`: found 5, expected the address of a manifest, or an object"),
-        ("no address of the model", json!({"model": {"max_bytes": 5}}), "`model.url`: found nothing, expected a value"),
-        ("too large a model", json!({"model": {"url": "a", "max_bytes": 536_870_913}}), "`model.max_bytes`: found 536870913, expected a whole number from 1 to 536870912"),
-        ("a list as items", json!({"items": []}), "`items`: found a list of 0, expected the address of the items"),
-        ("credentials in the address", json!({"items": "https://me:pw@host/x"}), "`items`: found \"https://me:pw@host/x\", expected an address without user name"),
-        ("no pixels", json!({"items": {"pixel_limit": 0}}), "`items.pixel_limit`: found 0, expected a whole number from 1 to 1000000000"),
-        ("one label", json!({"labels": ["cat"]}), "`labels`: found a list of 1, expected a list of 2 to 65535 labels"),
-        ("labels beside a model", json!({"model": "m", "labels": ["a", "b"]}), "`labels`: found labels beside a model, expected one of the two"),
-        ("an empty question", json!({"question": ""}), "`question`: found \"\", expected a text that is not empty"),
+        (
+            "a blank before the address",
+            json!({"model": " model.json"}),
+            "`model`: found \" model.json\", expected an address without blanks",
+        ),
+        (
+            "a number as model",
+            json!({"model": 5}),
+            "`model`: found 5, expected the address of a manifest, or an object",
+        ),
+        (
+            "no address of the model",
+            json!({"model": {"max_bytes": 5}}),
+            "`model.url`: found nothing, expected a value",
+        ),
+        (
+            "too large a model",
+            json!({"model": {"url": "a", "max_bytes": 536_870_913}}),
+            "`model.max_bytes`: found 536870913, expected a whole number from 1 to 536870912",
+        ),
+        (
+            "a list as items",
+            json!({"items": []}),
+            "`items`: found a list of 0, expected the address of the items",
+        ),
+        (
+            "credentials in the address",
+            json!({"items": "https://me:pw@host/x"}),
+            "`items`: found \"https://me:pw@host/x\", expected an address without user name",
+        ),
+        (
+            "no pixels",
+            json!({"items": {"pixel_limit": 0}}),
+            "`items.pixel_limit`: found 0, expected a whole number from 1 to 1000000000",
+        ),
+        (
+            "one label",
+            json!({"labels": ["cat"]}),
+            "`labels`: found a list of 1, expected a list of 2 to 65535 labels",
+        ),
+        (
+            "labels beside a model",
+            json!({"model": "m", "labels": ["a", "b"]}),
+            "`labels`: found labels beside a model, expected one of the two",
+        ),
+        (
+            "an empty question",
+            json!({"question": ""}),
+            "`question`: found \"\", expected a text that is not empty",
+        ),
         ("a long name", json!({"annotator": "é".repeat(1001)}), "`annotator`: found \"é"),
-        ("a threshold in words", json!({"policy": {"accept_at": "0.9"}}), "`policy.accept_at`: found \"0.9\", expected a number from 0 to 1"),
-        ("a threshold in percent", json!({"policy": {"accept_at": 90}}), "`policy.accept_at`: found 90, expected a number from 0 to 1"),
-        ("a label's threshold", json!({"policy": {"per_label": {"cat": 2}}}), "`policy.per_label.cat`: found 2, expected a number from 0 to 1"),
-        ("a list of conditions", when(json!([])), "`policy.defer_when`: found a list of 0, expected an object"),
-        ("an empty condition", when(json!({})), "`policy.defer_when`: found an empty object, expected one of any, all, confidence_below"),
-        ("an empty any", when(json!({"any": []})), "`policy.defer_when.any`: found a list of 0, expected a list of conditions that is not empty"),
-        ("two conditions in one", when(json!({"margin_below": 0.1, "entropy_at_least": 0.5})), "`policy.defer_when`: found entropy_at_least beside margin_below, expected one of them"),
-        ("a misspelt condition", when(json!({"any": [{"margin_under": 0.1}]})), "`policy.defer_when.any[0].margin_under`: found an unknown key, expected one of any"),
-        ("a condition with null", when(json!({"margin_below": null})), "`policy.defer_when.margin_below`: found null, expected a number from 0 to 1"),
-        ("no labels", when(json!({"label_in": []})), "`policy.defer_when.label_in`: found a list of 0, expected a list of labels that is not empty"),
-        ("a label by number", when(json!({"label_in": [1]})), "`policy.defer_when.label_in[0]`: found 1, expected a text that is not empty"),
-        ("meta without a test", when(json!({"meta": {"path": "a"}})), "`policy.defer_when.meta`: found no test, expected one of exists, in, equals, below, at_least beside path"),
-        ("meta with two tests", when(json!({"meta": {"path": "a", "below": 1, "at_least": 0}})), "`policy.defer_when.meta`: found 2 tests, expected one of"),
-        ("meta without path", when(json!({"meta": {"exists": true}})), "`policy.defer_when.meta.path`: found nothing, expected a value"),
-        ("meta that is not there", when(json!({"meta": {"path": "a", "exists": false}})), "`policy.defer_when.meta.exists`: found false, expected true"),
-        ("meta like an object", when(json!({"meta": {"path": "a", "in": [{}]}})), "`policy.defer_when.meta.in[0]`: found an object, expected a text, a number, true or false"),
-        ("a sample of more than all", when(json!({"sample": {"percent": 101}})), "`policy.defer_when.sample.percent`: found 101, expected a number from 0 to 100"),
-        ("a negative seed", when(json!({"sample": {"percent": 1, "seed": -1}})), "`policy.defer_when.sample.seed`: found -1, expected a whole number from 0 to 9007199254740991"),
-        ("a share in percent", json!({"order": {"random_share": 10}}), "`order.random_share`: found 10, expected a number from 0 to 1"),
-        ("another way to show", json!({"predictions": "visible"}), "`predictions`: found \"visible\", expected \"hidden\" or \"shown\" or \"after\""),
+        (
+            "a threshold in words",
+            json!({"policy": {"accept_at": "0.9"}}),
+            "`policy.accept_at`: found \"0.9\", expected a number from 0 to 1",
+        ),
+        (
+            "a threshold in percent",
+            json!({"policy": {"accept_at": 90}}),
+            "`policy.accept_at`: found 90, expected a number from 0 to 1",
+        ),
+        (
+            "a label's threshold",
+            json!({"policy": {"per_label": {"cat": 2}}}),
+            "`policy.per_label.cat`: found 2, expected a number from 0 to 1",
+        ),
+        (
+            "a list of conditions",
+            when(json!([])),
+            "`policy.defer_when`: found a list of 0, expected an object",
+        ),
+        (
+            "an empty condition",
+            when(json!({})),
+            "`policy.defer_when`: found an empty object, expected one of any, all, confidence_below",
+        ),
+        (
+            "an empty any",
+            when(json!({"any": []})),
+            "`policy.defer_when.any`: found a list of 0, expected a list of conditions that is not empty",
+        ),
+        (
+            "two conditions in one",
+            when(json!({"margin_below": 0.1, "entropy_at_least": 0.5})),
+            "`policy.defer_when`: found entropy_at_least beside margin_below, expected one of them",
+        ),
+        (
+            "a misspelt condition",
+            when(json!({"any": [{"margin_under": 0.1}]})),
+            "`policy.defer_when.any[0].margin_under`: found an unknown key, expected one of any",
+        ),
+        (
+            "a condition with null",
+            when(json!({"margin_below": null})),
+            "`policy.defer_when.margin_below`: found null, expected a number from 0 to 1",
+        ),
+        (
+            "no labels",
+            when(json!({"label_in": []})),
+            "`policy.defer_when.label_in`: found a list of 0, expected a list of labels that is not empty",
+        ),
+        (
+            "a label by number",
+            when(json!({"label_in": [1]})),
+            "`policy.defer_when.label_in[0]`: found 1, expected a text that is not empty",
+        ),
+        (
+            "meta without a test",
+            when(json!({"meta": {"path": "a"}})),
+            "`policy.defer_when.meta`: found no test, expected one of exists, in, equals, below, at_least beside path",
+        ),
+        (
+            "meta with two tests",
+            when(json!({"meta": {"path": "a", "below": 1, "at_least": 0}})),
+            "`policy.defer_when.meta`: found 2 tests, expected one of",
+        ),
+        (
+            "meta without path",
+            when(json!({"meta": {"exists": true}})),
+            "`policy.defer_when.meta.path`: found nothing, expected a value",
+        ),
+        (
+            "meta that is not there",
+            when(json!({"meta": {"path": "a", "exists": false}})),
+            "`policy.defer_when.meta.exists`: found false, expected true",
+        ),
+        (
+            "meta like an object",
+            when(json!({"meta": {"path": "a", "in": [{}]}})),
+            "`policy.defer_when.meta.in[0]`: found an object, expected a text, a number, true or false",
+        ),
+        (
+            "a sample of more than all",
+            when(json!({"sample": {"percent": 101}})),
+            "`policy.defer_when.sample.percent`: found 101, expected a number from 0 to 100",
+        ),
+        (
+            "a negative seed",
+            when(json!({"sample": {"percent": 1, "seed": -1}})),
+            "`policy.defer_when.sample.seed`: found -1, expected a whole number from 0 to 9007199254740991",
+        ),
+        (
+            "a share in percent",
+            json!({"order": {"random_share": 10}}),
+            "`order.random_share`: found 10, expected a number from 0 to 1",
+        ),
+        (
+            "another way to show",
+            json!({"predictions": "visible"}),
+            "`predictions`: found \"visible\", expected \"hidden\" or \"shown\" or \"after\"",
+        ),
         ("no worker", json!({"workers": 0}), "`workers`: found 0, expected a whole number from 1 to 16"),
-        ("too many workers", json!({"workers": 17}), "`workers`: found 17, expected a whole number from 1 to 16"),
-        ("no time for an item", json!({"item_deadline_ms": 1}), "`item_deadline_ms`: found 1, expected a whole number from 100 to 600000"),
+        (
+            "too many workers",
+            json!({"workers": 17}),
+            "`workers`: found 17, expected a whole number from 1 to 16",
+        ),
+        (
+            "no time for an item",
+            json!({"item_deadline_ms": 1}),
+            "`item_deadline_ms`: found 1, expected a whole number from 100 to 600000",
+        ),
         ("yes for true", json!({"autostart": "yes"}), "`autostart`: found \"yes\", expected true or false"),
-        ("a word as key", json!({"keys": {"undo": "backspace"}}), "`keys.undo`: found \"backspace\", expected a key as KeyboardEvent.key names it"),
+        (
+            "a word as key",
+            json!({"keys": {"undo": "backspace"}}),
+            "`keys.undo`: found \"backspace\", expected a key as KeyboardEvent.key names it",
+        ),
         ("no key", json!({"keys": {"undo": ""}}), "`keys.undo`: found \"\", expected a key as"),
-        ("the key that moves the focus", json!({"keys": {"skip": "Tab"}}), "`keys.skip`: found \"Tab\", expected another key"),
-        ("a label's key as list", json!({"keys": {"labels": {"cat": ["c"]}}}), "`keys.labels.cat`: found a list of 1, expected a text"),
-        ("a language by name", json!({"lang": "português"}), "`lang`: found \"português\", expected a language tag"),
-        ("another theme", json!({"theme": "blue"}), "`theme`: found \"blue\", expected \"auto\" or \"light\" or \"dark\""),
-        ("records into a file", delivery(json!({"url": "file:///tmp/x"})), "`delivery.url`: found \"file:///tmp/x\", expected an http or https address"),
-        ("records into a blob", delivery(json!({"url": "blob:x"})), "`delivery.url`: found \"blob:x\", expected an http or https address"),
-        ("records by GET", delivery(json!({"method": "GET"})), "`delivery.method`: found \"GET\", expected \"POST\" or \"PUT\""),
-        ("a header with a line end", delivery(json!({"headers": {"X-A": "a\r\nX-B: b"}})), "`delivery.headers.X-A`: found \"a\\r\\nX-B: b\", expected a text of Latin-1"),
-        ("a header with a blank", delivery(json!({"headers": {"X A": "a"}})), "`delivery.headers[\"X A\"]`: found the header name \"X A\", expected a name of letters"),
-        ("a header that is a number", delivery(json!({"headers": {"X-A": 5}})), "`delivery.headers.X-A`: found 5, expected a text"),
-        ("batches of nothing", delivery(json!({"batch_size": 0})), "`delivery.batch_size`: found 0, expected a whole number from 1 to 1000"),
-        ("singles in batches", delivery(json!({"format": "single", "batch_size": 50})), "`delivery.batch_size`: found 50, expected 1, or no batch_size"),
-        ("another format", delivery(json!({"format": "csv"})), "`delivery.format`: found \"csv\", expected \"array\" or \"jsonl\" or \"single\""),
-        ("a short back-off", delivery(json!({"retry": {"base_ms": 1}})), "`delivery.retry.base_ms`: found 1, expected a whole number from 100 to 60000"),
-        ("an unknown key of the back-off", delivery(json!({"retry": {"times": 5}})), "`delivery.retry.times`: found an unknown key, expected one of base_ms, cap_ms"),
-        ("no time to answer", delivery(json!({"timeout_ms": 10})), "`delivery.timeout_ms`: found 10, expected a whole number from 1000 to 600000"),
+        (
+            "the key that moves the focus",
+            json!({"keys": {"skip": "Tab"}}),
+            "`keys.skip`: found \"Tab\", expected another key",
+        ),
+        (
+            "a label's key as list",
+            json!({"keys": {"labels": {"cat": ["c"]}}}),
+            "`keys.labels.cat`: found a list of 1, expected a text",
+        ),
+        (
+            "a language by name",
+            json!({"lang": "português"}),
+            "`lang`: found \"português\", expected a language tag",
+        ),
+        (
+            "another theme",
+            json!({"theme": "blue"}),
+            "`theme`: found \"blue\", expected \"auto\" or \"light\" or \"dark\"",
+        ),
+        (
+            "records into a file",
+            delivery(json!({"url": "file:///tmp/x"})),
+            "`delivery.url`: found \"file:///tmp/x\", expected an http or https address",
+        ),
+        (
+            "records into a blob",
+            delivery(json!({"url": "blob:x"})),
+            "`delivery.url`: found \"blob:x\", expected an http or https address",
+        ),
+        (
+            "records by GET",
+            delivery(json!({"method": "GET"})),
+            "`delivery.method`: found \"GET\", expected \"POST\" or \"PUT\"",
+        ),
+        (
+            "a header with a line end",
+            delivery(json!({"headers": {"X-A": "a\r\nX-B: b"}})),
+            "`delivery.headers.X-A`: found \"a\\r\\nX-B: b\", expected a text of Latin-1",
+        ),
+        (
+            "a header with a blank",
+            delivery(json!({"headers": {"X A": "a"}})),
+            "`delivery.headers[\"X A\"]`: found the header name \"X A\", expected a name of letters",
+        ),
+        (
+            "a header that is a number",
+            delivery(json!({"headers": {"X-A": 5}})),
+            "`delivery.headers.X-A`: found 5, expected a text",
+        ),
+        (
+            "batches of nothing",
+            delivery(json!({"batch_size": 0})),
+            "`delivery.batch_size`: found 0, expected a whole number from 1 to 1000",
+        ),
+        (
+            "singles in batches",
+            delivery(json!({"format": "single", "batch_size": 50})),
+            "`delivery.batch_size`: found 50, expected 1, or no batch_size",
+        ),
+        (
+            "another format",
+            delivery(json!({"format": "csv"})),
+            "`delivery.format`: found \"csv\", expected \"array\" or \"jsonl\" or \"single\"",
+        ),
+        (
+            "a short back-off",
+            delivery(json!({"retry": {"base_ms": 1}})),
+            "`delivery.retry.base_ms`: found 1, expected a whole number from 100 to 60000",
+        ),
+        (
+            "an unknown key of the back-off",
+            delivery(json!({"retry": {"times": 5}})),
+            "`delivery.retry.times`: found an unknown key, expected one of base_ms, cap_ms",
+        ),
+        (
+            "no time to answer",
+            delivery(json!({"timeout_ms": 10})),
+            "`delivery.timeout_ms`: found 10, expected a whole number from 1000 to 600000",
+        ),
     ]
 }
 
@@ -147,16 +363,56 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
 fn beyond_the_schema() -> Vec<(&'static str, Value, &'static str)> {
     let headers = |headers: Value| json!({"delivery": {"headers": headers}});
     vec![
-        ("sixty-four conditions", when(json!({"any": vec![json!({"margin_below": 0.1}); 63]})), "`policy`: found 64 conditions, expected at most 63"),
-        ("an unknown label", json!({"labels": ["cat", "dog"], "policy": {"per_label": {"cta": 1}, "audit_when": {"label_in": ["cat", "owl"]}}}), "`policy.per_label.cta`: found the label \"cta\", expected the id of a label: cat, dog\n`policy.audit_when.label_in[1]`: found the label \"owl\", expected"),
-        ("a key for an unknown label", json!({"labels": ["cat", "dog"], "keys": {"labels": {"owl": "o"}}}), "`keys.labels.owl`: found the label \"owl\", expected"),
-        ("two deeds on one key", json!({"keys": {"undo": "u", "labels": {"cat": "U"}}}), "`keys.labels.cat`: found \"u\", which `keys.undo` has, expected a key of its own"),
-        ("two labels of one id", json!({"labels": [{"id": "a", "name": "A"}, {"id": "a", "name": "B"}]}), "`labels[1]`: found the id \"a\""),
-        ("a header twice", headers(json!({"X-A": "1", "x-a": "2"})), "`delivery.headers.x-a`: found x-a a second time"),
-        ("a browser's own header", headers(json!({"Cookie": "a=b"})), "`delivery.headers.Cookie`: found Cookie, which browsers let no page set"),
-        ("a browser's own family", headers(json!({"Sec-Fetch-Mode": "x"})), "`delivery.headers.Sec-Fetch-Mode`: found Sec-Fetch-Mode, which"),
-        ("the delivery's own header", headers(json!({"idempotency-key": "1"})), "`delivery.headers.idempotency-key`: found Idempotency-Key, expected other headers"),
-        ("a base above the cap", json!({"delivery": {"retry": {"base_ms": 5000, "cap_ms": 2000}}}), "`delivery.retry`: found a base of 5000 ms above the cap of 2000 ms, expected base_ms not above cap_ms"),
+        (
+            "sixty-four conditions",
+            when(json!({"any": vec![json!({"margin_below": 0.1}); 63]})),
+            "`policy`: found 64 conditions, expected at most 63",
+        ),
+        (
+            "an unknown label",
+            json!({"labels": ["cat", "dog"], "policy": {"per_label": {"cta": 1}, "audit_when": {"label_in": ["cat", "owl"]}}}),
+            "`policy.per_label.cta`: found the label \"cta\", expected the id of a label: cat, dog\n`policy.audit_when.label_in[1]`: found the label \"owl\", expected",
+        ),
+        (
+            "a key for an unknown label",
+            json!({"labels": ["cat", "dog"], "keys": {"labels": {"owl": "o"}}}),
+            "`keys.labels.owl`: found the label \"owl\", expected",
+        ),
+        (
+            "two deeds on one key",
+            json!({"keys": {"undo": "u", "labels": {"cat": "U"}}}),
+            "`keys.labels.cat`: found \"u\", which `keys.undo` has, expected a key of its own",
+        ),
+        (
+            "two labels of one id",
+            json!({"labels": [{"id": "a", "name": "A"}, {"id": "a", "name": "B"}]}),
+            "`labels[1]`: found the id \"a\"",
+        ),
+        (
+            "a header twice",
+            headers(json!({"X-A": "1", "x-a": "2"})),
+            "`delivery.headers.x-a`: found x-a a second time",
+        ),
+        (
+            "a browser's own header",
+            headers(json!({"Cookie": "a=b"})),
+            "`delivery.headers.Cookie`: found Cookie, which browsers let no page set",
+        ),
+        (
+            "a browser's own family",
+            headers(json!({"Sec-Fetch-Mode": "x"})),
+            "`delivery.headers.Sec-Fetch-Mode`: found Sec-Fetch-Mode, which",
+        ),
+        (
+            "the delivery's own header",
+            headers(json!({"idempotency-key": "1"})),
+            "`delivery.headers.idempotency-key`: found Idempotency-Key, expected other headers",
+        ),
+        (
+            "a base above the cap",
+            json!({"delivery": {"retry": {"base_ms": 5000, "cap_ms": 2000}}}),
+            "`delivery.retry`: found a base of 5000 ms above the cap of 2000 ms, expected base_ms not above cap_ms",
+        ),
     ]
 }
 
@@ -286,7 +542,10 @@ fn labels_come_from_the_manifest_or_the_configuration_and_their_absence_is_said(
     assert!(said.contains("found neither a model nor labels, expected `model`"), "{said}");
     let config = parse(&json!({"model": "m", "policy": {"per_label": {"fish": 1}}})).unwrap();
     let said = config.policy(&labels()).unwrap_err().to_string();
-    assert_eq!(said, "`policy.per_label.fish`: found the label \"fish\", expected the id of a label: cat, dog, owl");
+    assert_eq!(
+        said,
+        "`policy.per_label.fish`: found the label \"fish\", expected the id of a label: cat, dog, owl"
+    );
 }
 
 #[test]
@@ -314,7 +573,9 @@ fn attributes_are_shorthands_for_keys() {
 #[test]
 fn an_attribute_goes_before_the_file_and_leaves_the_rest_of_it() {
     let file = json!({"model": "a.json", "items": {"url": "a", "pixel_limit": 5}, "policy": {"accept_at": 0.5, "per_label": {"cat": 1}}});
-    let config = parse(&overlay(file, &[("model", "b.json"), ("items", "b"), ("accept-at", "0.9"), ("lang", "")]).unwrap());
+    let config = parse(
+        &overlay(file, &[("model", "b.json"), ("items", "b"), ("accept-at", "0.9"), ("lang", "")]).unwrap(),
+    );
     let config = config.unwrap();
     assert_eq!(&*config.model.as_ref().unwrap().url, "b.json");
     assert_eq!((config.items.url.as_deref(), config.items.pixel_limit), (Some("b"), 5));
@@ -327,7 +588,13 @@ fn an_attribute_goes_before_the_file_and_leaves_the_rest_of_it() {
 
 #[test]
 fn what_is_wrong_with_an_attribute_is_said_of_the_attribute() {
-    let wrong = [("accept-at", "abc"), ("accept-at", "90"), ("accept-at", "NaN"), ("endpoint", "javascript:x"), ("lang", "?")];
+    let wrong = [
+        ("accept-at", "abc"),
+        ("accept-at", "90"),
+        ("accept-at", "NaN"),
+        ("endpoint", "javascript:x"),
+        ("lang", "?"),
+    ];
     let said = overlay(json!({}), &wrong).unwrap_err().to_string();
     assert_eq!(
         said,
@@ -341,7 +608,8 @@ fn what_is_wrong_with_an_attribute_is_said_of_the_attribute() {
 
 #[test]
 fn addresses_in_a_file_are_relative_to_the_file() {
-    let file = json!({"model": {"url": "m.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}});
+    let file =
+        json!({"model": {"url": "m.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}});
     let resolve = |address: &str| Some(format!("https://host/config/{address}"));
     assert_eq!(
         rebase(file, &resolve),
@@ -374,7 +642,8 @@ fn the_documentation_names_every_key_and_its_examples_are_right() {
     for key in found.iter().filter(|key| *key != "$schema") {
         assert!(DOCS.contains(&format!("`{key}`")), "docs/config.md does not name `{key}`");
     }
-    let examples: Vec<_> = DOCS.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let examples: Vec<_> =
+        DOCS.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(examples.len() >= 5);
     for example in examples {
         if let Err(problems) = document(example).and_then(|json| parse(&json)) {

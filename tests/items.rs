@@ -75,7 +75,11 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         ("no object", json!("a.png"), "`(the whole document)`: found \"a.png\", expected an object"),
         ("no id", json!({"image": "a.png"}), "`id`: found nothing, expected a value"),
-        ("an empty id", json!({"id": " ", "image": "a.png"}), "`id`: found \" \", expected a text of 1 to 1000"),
+        (
+            "an empty id",
+            json!({"id": " ", "image": "a.png"}),
+            "`id`: found \" \", expected a text of 1 to 1000",
+        ),
         ("a list as id", json!({"id": [], "image": "a.png"}), "`id`: found a list of 0, expected a text"),
         ("a long id", json!({"id": "é".repeat(1001), "image": "a.png"}), "`id`: found \"é"),
         (
@@ -93,18 +97,50 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
             json!({"id": "a", "imgae": "a.png"}),
             "`imgae`: found an unknown key, expected one of id, image, numbers, meta (did you mean `image`?)",
         ),
-        ("a script", image("javascript:alert(1)"), "`image`: found \"javascript:alert(1)\", expected an http"),
+        (
+            "a script",
+            image("javascript:alert(1)"),
+            "`image`: found \"javascript:alert(1)\", expected an http",
+        ),
         ("a script in disguise", image("java\nscript:alert(1)"), "`image`: found \"java\\nscript:alert(1)\""),
         ("a file", image("file:///etc/passwd"), "`image`: found \"file:///etc/passwd\", expected an http"),
-        ("a page in itself", image("data:text/html,<p>"), "`image`: found \"data:text/html,<p>\", expected an http"),
+        (
+            "a page in itself",
+            image("data:text/html,<p>"),
+            "`image`: found \"data:text/html,<p>\", expected an http",
+        ),
         ("no address", image(""), "`image`: found \"\", expected a text that is not empty"),
         ("a number as picture", json!({"id": "a", "image": 5}), "`image`: found 5, expected a text"),
-        ("credentials", image("https://me:pw@cdn/a.png"), "`image`: found \"https://me:pw@cdn/a.png\", expected"),
-        ("no numbers", json!({"id": "a", "numbers": []}), "`numbers`: found a list of 0, expected a list of 1 to"),
-        ("a text as row", json!({"id": "a", "numbers": "1,2"}), "`numbers`: found \"1,2\", expected a list of 1 to"),
-        ("a text in a row", json!({"id": "a", "numbers": [1, "2"]}), "`numbers[1]`: found \"2\", expected a number"),
-        ("a hole in a row", json!({"id": "a", "numbers": [null]}), "`numbers[0]`: found null, expected a number"),
-        ("too large a number", json!({"id": "a", "numbers": [1e39]}), "`numbers[0]`: found 1e39, expected a number"),
+        (
+            "credentials",
+            image("https://me:pw@cdn/a.png"),
+            "`image`: found \"https://me:pw@cdn/a.png\", expected",
+        ),
+        (
+            "no numbers",
+            json!({"id": "a", "numbers": []}),
+            "`numbers`: found a list of 0, expected a list of 1 to",
+        ),
+        (
+            "a text as row",
+            json!({"id": "a", "numbers": "1,2"}),
+            "`numbers`: found \"1,2\", expected a list of 1 to",
+        ),
+        (
+            "a text in a row",
+            json!({"id": "a", "numbers": [1, "2"]}),
+            "`numbers[1]`: found \"2\", expected a number",
+        ),
+        (
+            "a hole in a row",
+            json!({"id": "a", "numbers": [null]}),
+            "`numbers[0]`: found null, expected a number",
+        ),
+        (
+            "too large a number",
+            json!({"id": "a", "numbers": [1e39]}),
+            "`numbers[0]`: found 1e+39, expected a number",
+        ),
     ]
 }
 
@@ -185,13 +221,20 @@ fn a_broken_list_is_reported_once_and_what_came_before_stands() {
     };
     for (rest, said) in [
         ("{\"id\": 2, \"numbers\": [1}]", "the list is not JSON at line 2, column 24 (in or after item 2): "),
-        ("]", "the list is not JSON at line 2, column 1 (in or after item 2): an item is missing before this"),
+        (
+            "]",
+            "the list is not JSON at line 2, column 1 (in or after item 2): an item is missing before this",
+        ),
         ("{\"id\": 2", "the list breaks off after item 1: "),
         ("", "the list breaks off after item 1: "),
         ("{\"id\": 2}", "the list breaks off after item 2: "),
         ("{} {}]", "the list is not JSON at line 2, column 4 (in or after item 2): expected , or ]"),
-        ("{}]x", "the list is not JSON at line 2, column 4 (in or after item 2): expected nothing after the list"),
-        ("{id: 2}]", "the list is not JSON at line 2, column 8 (in or after item 2): key must be a string"),
+        (
+            "{}]x",
+            "the list is not JSON at line 2, column 4 (in or after item 2): expected nothing after the list",
+        ),
+        ("{\"id\":\n 2,,}]", "the list is not JSON at line 3, column 4 (in or after item 2): "),
+        ("{id: 2}]", "the list is not JSON at line 2, column 2 (in or after item 2): key must be a string"),
     ] {
         assert!(broken(rest).starts_with(said), "{rest}: {}", broken(rest));
     }
@@ -219,7 +262,8 @@ fn what_is_no_item_list_at_all_gets_one_clear_error() {
 #[test]
 fn no_item_is_held_that_is_longer_than_an_item_can_be() {
     let endless = vec![b'x'; MAX_ITEM_BYTES + 1];
-    let line = [b"{\"id\": 1, \"numbers\": [1]}\n", &endless[..], b"\n{\"id\": 3, \"numbers\": [1]}"].concat();
+    let line =
+        [b"{\"id\": 1, \"numbers\": [1]}\n", &endless[..], b"\n{\"id\": 3, \"numbers\": [1]}"].concat();
     let (items, ended) = read_in(line.chunks(1 << 16));
     assert_eq!((ids(&items), ended), (vec!["1".into(), "!line 2".into(), "3".into()], Ok(())));
     let list = [b"[{\"id\": 1, \"numbers\": [1]}, \"", &endless[..]].concat();
@@ -229,7 +273,8 @@ fn no_item_is_held_that_is_longer_than_an_item_can_be() {
 
 #[test]
 fn a_hundred_thousand_items_take_less_than_a_second() {
-    let item = |i: usize| format!("{{\"id\":\"item-{i}\",\"image\":\"pictures/{i}.png\",\"meta\":{{\"n\":{i}}}}}");
+    let item =
+        |i: usize| format!("{{\"id\":\"item-{i}\",\"image\":\"pictures/{i}.png\",\"meta\":{{\"n\":{i}}}}}");
     let items: Vec<_> = (0..100_000).map(item).collect();
     for text in [items.join("\n"), format!("[{}]", items.join(","))] {
         let started = std::time::Instant::now();
@@ -237,9 +282,9 @@ fn a_hundred_thousand_items_take_less_than_a_second() {
         let took = started.elapsed();
         assert_eq!((items.len(), ended), (100_000, Ok(())));
         assert!(items.iter().all(Result::is_ok));
-        println!("100,000 items in {took:?}");
-        // Unoptimised test code on a busy machine is let off with more.
-        assert!(cfg!(debug_assertions) || took.as_millis() < 1_000, "{took:?}");
+        // The promise is for code as it is shipped; unoptimised it is let off with ten times that.
+        let limit = if cfg!(debug_assertions) { 10_000 } else { 1_000 };
+        assert!(took.as_millis() < limit, "{took:?}");
     }
 }
 
@@ -274,7 +319,10 @@ fn a_table_of_pictures_keeps_its_other_columns_as_meta() {
     assert_eq!((ids(&items), ended), (vec!["t.csv:1".into(), "!t.csv:2".into()], Ok(())));
     let first = items[0].clone().unwrap();
     assert_eq!(first.content, Content::Image(ImageSource::Url("https://host/data/a.png".into())));
-    assert_eq!((first.meta.at("year"), first.meta.at("by")), (Some(&Meta::Integer(1999)), Some(&Meta::Text("me".into()))));
+    assert_eq!(
+        (first.meta.at("year"), first.meta.at("by")),
+        (Some(&Meta::Integer(1999)), Some(&Meta::Text("me".into())))
+    );
 }
 
 #[test]
@@ -305,9 +353,17 @@ fn documents() -> impl Strategy<Value = Vec<u8>> {
     let ends = prop_oneof![Just("\n"), Just("\r\n"), Just(",\n"), Just(","), Just(" , "), Just("\n\n")];
     let starts = prop_oneof![Just(""), Just("\u{feff}"), Just("["), Just("\u{feff} \n["), Just(" [ ")];
     let last = prop_oneof![Just(""), Just("]"), Just("\n]\n"), Just("\n")];
-    (starts, prop::collection::vec((part, ends.clone()), 0..8), any::<bool>(), ends, last, prop::option::of(any::<u8>()))
+    (
+        starts,
+        prop::collection::vec((part, ends.clone()), 0..8),
+        any::<bool>(),
+        ends,
+        last,
+        prop::option::of(any::<u8>()),
+    )
         .prop_map(|(start, parts, even, end, last, broken)| {
-            let parts: Vec<_> = parts.iter().map(|(part, own)| (part, if even { end } else { *own })).collect();
+            let parts: Vec<_> =
+                parts.iter().map(|(part, own)| (part, if even { end } else { *own })).collect();
             let joined = parts.iter().enumerate().fold(start.to_owned(), |text, (i, (part, end))| {
                 text + part + if i + 1 < parts.len() { end } else { "" }
             });

@@ -91,7 +91,8 @@ pub async fn stream(
     }
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let kind = response.headers().get("content-type").ok().flatten().unwrap_or_default();
-    let table = kind.to_ascii_lowercase().starts_with("text/csv") || path.to_ascii_lowercase().ends_with(".csv");
+    let table =
+        kind.to_ascii_lowercase().starts_with("text/csv") || path.to_ascii_lowercase().ends_with(".csv");
     let feed = if table { Feed::table(path, columns) } else { Feed::json() };
     let from = response.url();
     // A blob has no folder.

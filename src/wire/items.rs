@@ -134,7 +134,8 @@ fn numbers(node: &Node<'_>) -> Option<Arc<[f32]>> {
     // The paths of all elements are made only when one is wrong.
     let numbers: Option<Arc<[f32]>> = list.iter().map(narrow).collect();
     numbers.or_else(|| {
-        for node in node.list()?.iter().filter(|node| narrow(node.value()).is_none()).take(MOST_PROBLEMS + 1) {
+        for node in node.list()?.iter().filter(|node| narrow(node.value()).is_none()).take(MOST_PROBLEMS + 1)
+        {
             let _: Option<()> = node.wrong("a number that 32 bits can hold");
         }
         None

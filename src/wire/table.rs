@@ -27,7 +27,9 @@ pub enum TableError {
     #[error("the table has no column {}: the first line must name the columns that the model reads", .0.join(", "))]
     MissingColumns(Vec<String>),
     /// Neither pictures nor numbers.
-    #[error("the table has no column but id: name a column image for the pictures' addresses, or add columns of numbers")]
+    #[error(
+        "the table has no column but id: name a column image for the pictures' addresses, or add columns of numbers"
+    )]
     NothingToShow,
     /// A column's name stands twice.
     #[error("the table has two columns {0:?}: give each its own name")]
@@ -177,7 +179,9 @@ impl TableStream {
         let place = format!("{}:{}", self.name, self.rows);
         each(match std::str::from_utf8(row) {
             Ok(row) => header.item(row, &place, line, resolve),
-            Err(_) => Err(malformed(&place, format!("line {line} is not UTF-8: save the table as CSV UTF-8"))),
+            Err(_) => {
+                Err(malformed(&place, format!("line {line} is not UTF-8: save the table as CSV UTF-8")))
+            }
         });
         Ok(())
     }
@@ -261,7 +265,8 @@ impl Header {
 /// A number where nothing would be lost (not 007, not 1e5, not 1.50), else the text.
 fn value(field: &str) -> Json {
     let whole = field.parse::<i64>().ok().filter(|n| n.to_string() == field).map(Json::from);
-    let number = || field.parse::<f64>().ok().filter(|n| n.is_finite() && n.to_string() == field).map(Json::from);
+    let number =
+        || field.parse::<f64>().ok().filter(|n| n.is_finite() && n.to_string() == field).map(Json::from);
     whole.or_else(number).unwrap_or_else(|| field.into())
 }
 

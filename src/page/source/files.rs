@@ -65,7 +65,9 @@ pub async fn files(
                 match drain(&file.stream(), feed, &resolve, &halt, &mut slices).await {
                     Ok(()) => continue,
                     Err(SourceError::Stopped) => return Err(SourceError::Stopped),
-                    Err(SourceError::BrokeOff) => Err(malformed(path, "this file could not be read to its end")),
+                    Err(SourceError::BrokeOff) => {
+                        Err(malformed(path, "this file could not be read to its end"))
+                    }
                     Err(why) => Err(malformed(path, why.to_string())),
                 }
             }

@@ -133,7 +133,9 @@ fn row(numbers: &JsValue) -> Option<Arc<[f32]>> {
         return Some(row.to_vec().into());
     }
     #[allow(clippy::cast_possible_truncation)]
-    numbers.dyn_ref::<Float64Array>().map(|row| row.to_vec().into_iter().map(|number| number as f32).collect())
+    numbers
+        .dyn_ref::<Float64Array>()
+        .map(|row| row.to_vec().into_iter().map(|number| number as f32).collect())
 }
 
 /// As `JSON.stringify` sees it: `undefined` and functions fall out, NaN is null.
@@ -141,5 +143,6 @@ fn json(value: &JsValue, place: &str) -> Result<Json, Aside> {
     let text = JSON::stringify(value)
         .map_err(|why| malformed(place, format!("`{place}`: found what is not JSON ({})", words(&why))))?;
     let text = JsValue::from(text).as_string().unwrap_or_else(|| "null".into());
-    serde_json::from_str(&text).map_err(|why| malformed(place, format!("`{place}`: found what is not JSON ({why})")))
+    serde_json::from_str(&text)
+        .map_err(|why| malformed(place, format!("`{place}`: found what is not JSON ({why})")))
 }

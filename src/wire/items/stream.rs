@@ -58,6 +58,8 @@ pub struct ItemStream {
     lines: usize,
     /// Bytes of the present line that are over.
     column: usize,
+    /// Lines and bytes before the present item of a list.
+    from: (usize, usize),
     /// Items that are over.
     items: usize,
     /// Bytes of the byte-order mark that were seen.
@@ -171,6 +173,7 @@ impl ItemStream {
                     }
                     b']' | b',' => return self.broken("an item is missing before this"),
                     _ => {
+                        self.from = (self.lines, self.column);
                         self.state = State::Inside(Scan { depth: 0, quoted: false, escaped: false });
                         0
                     }
@@ -282,7 +285,9 @@ impl ItemStream {
                 let (why, at) = (reason(&why), why.column());
                 Err(malformed(
                     &place,
-                    format!("`{place}`: found text that is not JSON ({why} at column {at}), expected one item"),
+                    format!(
+                        "`{place}`: found text that is not JSON ({why} at column {at}), expected one item"
+                    ),
                 ))
             }
         });
@@ -342,7 +347,9 @@ impl ItemStream {
                 Ok(part.len())
             }
             Err(why) => {
-                self.count(part);
+                // The parser counts from the item's first byte.
+                self.column = why.column().saturating_sub(1) + if why.line() > 1 { 0 } else { self.from.1 };
+                self.lines = self.from.0 + why.line().saturating_sub(1);
                 self.broken(&reason(&why))
             }
         }
