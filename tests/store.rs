@@ -33,8 +33,11 @@ fn chance<T>(draw: impl FnOnce(&mut Chance) -> T) -> T {
     CHANCE.with_borrow_mut(draw)
 }
 
-/// A project that no other test and no earlier run has used.
+/// A project that no other test and no earlier run has used, in a browser as it should be.
 fn project(name: &str) -> String {
+    // A test that panics drops nothing.
+    js("if (globalThis.realTransaction) IDBDatabase.prototype.transaction = realTransaction;
+        if (globalThis.realTimeout) window.setTimeout = realTimeout");
     format!("{name} {:x}", chance(Chance::bits))
 }
 
@@ -99,6 +102,11 @@ impl Meddling {
         js(&format!(
             "const real = globalThis.realTransaction ??= IDBDatabase.prototype.transaction;
              globalThis.seen = [];
+             // As when the disk is full: the requests are issued, the end is an abort.
+             const failing = (transaction) => {{
+                 transaction.commit = () => {{}};
+                 queueMicrotask(() => transaction.abort());
+             }};
              const meddle = {meddle};
              IDBDatabase.prototype.transaction = function (stores, mode, options) {{
                  const transaction = real.call(this, stores, mode, options);
@@ -110,9 +118,7 @@ impl Meddling {
     }
 
     fn aborting_writes() -> Self {
-        Self::with(
-            "(transaction, mode) => { if (mode === 'readwrite') queueMicrotask(() => transaction.abort()) }",
-        )
+        Self::with("(transaction, mode) => { if (mode === 'readwrite') failing(transaction) }")
     }
 
     fn seen(&self) -> Vec<String> {
@@ -127,6 +133,23 @@ impl Meddling {
 impl Drop for Meddling {
     fn drop(&mut self) {
         js("IDBDatabase.prototype.transaction = globalThis.realTransaction");
+    }
+}
+
+/// Patience runs out fifty times as fast while this lives.
+struct Haste;
+
+impl Haste {
+    fn now() -> Self {
+        js("const real = globalThis.realTimeout ??= window.setTimeout;
+            window.setTimeout = (call, ms) => real.call(window, call, ms / 50)");
+        Self
+    }
+}
+
+impl Drop for Haste {
+    fn drop(&mut self) {
+        js("window.setTimeout = globalThis.realTimeout");
     }
 }
 
@@ -348,7 +371,7 @@ async fn answers_given_at_once_are_all_kept_though_one_transaction_fails() {
     let store = durable(&project).await;
     let meddling = Meddling::with(
         "(transaction, mode) => {
-            if (mode === 'readwrite' && seen.push(mode) % 3 === 0) queueMicrotask(() => transaction.abort())
+            if (mode === 'readwrite' && seen.push(mode) % 3 === 0) failing(transaction)
         }",
     );
     let outcomes = Rc::new(RefCell::new(Vec::new()));
@@ -376,7 +399,7 @@ async fn without_indexeddb_everything_works_in_memory_and_says_why() {
     assert_eq!(store.commit(&answers).await, Ok(false));
     let whole = batch(&ids[..3], 1);
     assert_eq!(store.freeze(&whole).await, Ok(false));
-    assert_eq!(store.kept().await.unwrap().batches, [whole.clone()]);
+    assert_eq!(store.kept().await.unwrap().batches, std::slice::from_ref(&whole));
     assert_eq!(store.settle(whole.id, &ids[..1], &[(ids[1], "why".into())], &[]).await, Ok(false));
     let (records, kept) = store.load().await.unwrap();
     assert_eq!(records, answers);
@@ -413,12 +436,64 @@ async fn a_browser_that_refuses_throws_or_never_answers_leaves_a_store_in_memory
         ),
         ("return {}", "does not answer"),
     ];
+    let _haste = Haste::now();
     for (open, reason) in refusing {
         let factory = js(&format!("return {{ open() {{ {open} }} }}")).unchecked_into();
         let (store, why) = open_in(Ok(factory), &project("refused")).await;
         assert!(why.as_deref().is_some_and(|why| why.contains(reason)), "{why:?}");
         assert_eq!(store.commit(&answers(1)).await, Ok(false));
     }
+}
+
+#[wasm_bindgen_test]
+async fn a_transaction_that_does_not_end_is_given_up_and_repeated() {
+    let project = project("endless");
+    let answers = answers(2);
+    let store = durable(&project).await;
+    let (haste, meddling) = (
+        Haste::now(),
+        Meddling::with(
+            "(transaction, mode) => {
+                transaction.commit = () => {};
+                const settings = transaction.objectStore('settings');
+                (function again() { settings.get('x').onsuccess = again })();
+            }",
+        ),
+    );
+    assert_eq!(store.commit(&answers[..1]).await, Err(StoreError::Silent));
+    drop((haste, meddling));
+    assert_eq!(store.commit(&answers[1..]).await, Ok(true));
+    assert_eq!(durable(&project).await.load().await.unwrap().0, answers);
+}
+
+#[wasm_bindgen_test]
+async fn an_opening_that_was_given_up_does_no_harm_when_it_succeeds_after_all() {
+    let project = project("late");
+    drop(durable(&project).await);
+    // Somebody deletes the database, which a connection holds up, which holds up everybody.
+    js(&format!(
+        "indexedDB.open('hitl-labeler:{project}').onsuccess = (event) => {{
+            globalThis.holdUp = event.target.result;
+            indexedDB.deleteDatabase('hitl-labeler:{project}').onsuccess = () => {{ globalThis.deleted = true }};
+        }}"
+    ));
+    eventually("the hold-up", || js("return !!globalThis.holdUp").is_truthy()).await;
+    let haste = Haste::now();
+    let (given_up, why) = open(&project).await;
+    drop(haste);
+    assert_eq!(why.as_deref(), Some("the browser's store does not answer"));
+    assert_eq!(given_up.commit(&answers(1)).await, Ok(false));
+    js("globalThis.holdUp.close()");
+    eventually("the deletion", || js("return !!globalThis.deleted").is_truthy()).await;
+    // The late opening has made its tables and closed, so the next visit has a store that can be deleted.
+    assert_eq!(durable(&project).await.commit(&answers(1)).await, Ok(true));
+    let delete = format!(
+        "return new Promise((done, failed) => {{
+            const request = indexedDB.deleteDatabase('hitl-labeler:{project}');
+            request.onsuccess = done; request.onblocked = failed;
+        }})"
+    );
+    JsFuture::from(js(&delete).unchecked_into::<Promise>()).await.expect("not blocked");
 }
 
 #[wasm_bindgen_test]

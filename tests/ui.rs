@@ -279,6 +279,8 @@ async fn a_note_is_told_when_the_field_is_left_and_gone_with_the_question() {
     write(&field, "sole is missing");
     field.dispatch_event(&event("change")).unwrap();
     assert!(matches!(&notices.borrow()[..], [Notice::Noted(text)] if &**text == "sole is missing"));
+    press(&field, "Enter");
+    assert_eq!(document().active_element().unwrap().tag_name(), "H2", "the keys act again");
     desk.question.set(Some(question(2)));
     painted().await;
     assert_eq!(field.value(), "");

@@ -159,11 +159,12 @@ impl Dispatcher {
         }
     }
 
-    /// The worker has answered; `false` if it is a late answer that nobody waits for any more.
-    pub fn done(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) -> bool {
-        let Some(worker) = self.workers.get_mut(&worker) else { return false };
-        let Some(at) = worker.flights.iter().position(|flight| flight.ticket == ticket) else { return false };
-        let Some(flight) = worker.flights.remove(at) else { return false };
+    /// The worker has answered: the items that it was given; `None` for a late answer that nobody waits
+    /// for any more.
+    pub fn done(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) -> Option<Vec<ItemKey>> {
+        let worker = self.workers.get_mut(&worker)?;
+        let at = worker.flights.iter().position(|flight| flight.ticket == ticket)?;
+        let flight = worker.flights.remove(at)?;
         for item in &flight.items {
             self.suspects.remove(item);
         }
@@ -175,7 +176,7 @@ impl Dispatcher {
             next.sent = now;
             worker.deadline = deadline(&self.rules, next.items.len(), now);
         }
-        true
+        Some(flight.items)
     }
 
     /// The worker died; the items that failed for the second time come back.
@@ -312,7 +313,7 @@ mod tests {
         assert!(orders.iter().all(|(_, _, items)| items.len() <= 4));
         assert!(dispatcher.orders(NOW).is_empty());
         let (worker, ticket, _) = orders[0].clone();
-        assert!(dispatcher.done(worker, ticket, NOW));
+        assert!(dispatcher.done(worker, ticket, NOW).is_some());
         assert_eq!(sent(&dispatcher.orders(NOW)).len(), 1);
     }
 
@@ -349,7 +350,7 @@ mod tests {
                         if items == [ItemKey(1)] {
                             failed.extend(dispatcher.lost(worker));
                             break;
-                        } else if dispatcher.done(worker, ticket, NOW) {
+                        } else if dispatcher.done(worker, ticket, NOW).is_some() {
                             good.extend(items);
                         }
                     }
@@ -391,7 +392,7 @@ mod tests {
         assert!(dispatcher.overdue(NOW.plus(9_999)).is_empty());
         assert_eq!(dispatcher.overdue(late), [WorkerId(0)]);
         assert!(dispatcher.lost(WorkerId(0)).is_empty());
-        assert!(!dispatcher.done(WorkerId(0), orders[0].1, late));
+        assert_eq!(dispatcher.done(WorkerId(0), orders[0].1, late), None);
     }
 
     #[test]

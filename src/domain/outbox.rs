@@ -165,6 +165,10 @@ impl Outbox {
             }
         }
         self.refused = refused.into_iter().collect();
+        // What was refused and is being tried again is on its way.
+        for record in self.batches.iter().flat_map(|(batch, _)| &batch.records) {
+            self.refused.remove(record);
+        }
         self.sent = sent;
     }
 
@@ -225,8 +229,9 @@ impl Outbox {
         let at = self.batches.iter().position(|(batch, _)| batch.id == id)?;
         match reply {
             Reply::TryLater { why, after_ms } => {
-                let backoff = after_ms.unwrap_or_else(|| self.backoff(self.batches[at].0.attempts, chance));
-                self.put_off(at, now.plus(backoff), why)
+                // A server may wish for more time, not for less: `Retry-After: 0` is no call to hammer it.
+                let backoff = self.backoff(self.batches[at].0.attempts, chance);
+                self.put_off(at, now.plus(after_ms.map_or(backoff, |wish| wish.max(backoff))), why)
             }
             Reply::Unauthorized(why) => {
                 self.stopped = Some(Hold::Unauthorized(why.clone()));
@@ -401,7 +406,16 @@ impl Outbox {
 
     /// Records that another tab has delivered.
     pub fn sent_elsewhere(&mut self, records: &[RecordId]) {
-        self.sent += records.iter().filter(|record| self.waiting.remove(record)).count();
+        let before = self.waiting();
+        for record in records {
+            self.waiting.remove(record);
+            if !self.leader {
+                // Only a picture of the store, which is read again before this tab sends.
+                self.batches.iter_mut().for_each(|(batch, _)| batch.records.retain(|own| own != record));
+            }
+        }
+        self.batches.retain(|(batch, _)| !batch.records.is_empty());
+        self.sent += before - self.waiting();
     }
 
     /// Records that the server does not want, with its reason.

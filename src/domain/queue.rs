@@ -70,6 +70,12 @@ impl Queue {
         self.skipped.push_back(item);
     }
 
+    /// Whether an item waits behind everything else.
+    #[must_use]
+    pub fn is_last(&self, item: ItemKey) -> bool {
+        self.skipped.contains(&item)
+    }
+
     /// Takes an item out; `false` if it did not wait.
     pub fn remove(&mut self, item: ItemKey) -> bool {
         if let Some((doubt, place)) = self.places.remove(&item) {

@@ -157,6 +157,7 @@ pub struct Words {
     pub finished_under_way: &'static str,
     pub finished_trouble: &'static str,
     pub finished_unsaved: &'static str,
+    pub were_aside: &'static str,
     pub look_through: &'static str,
     pub download_answers: &'static str,
     pub model_error: &'static str,
@@ -239,7 +240,7 @@ pub static ENGLISH: Words = Words {
     delivery: "Delivery",
     kept_here: "No address is set: answers are kept in this browser.",
     sent_from_here: "Every answer is saved here first and sent until the server has it.",
-    state_none: "No answers",
+    state_none: "Ready",
     state_saved: "Saved",
     state_unsaved: "Unsaved",
     state_sending: "Sending",
@@ -258,8 +259,8 @@ pub static ENGLISH: Words = Words {
     hold_unauthorized: "The server wants other credentials ({why}). Nothing is lost; sending waits.",
     hold_address: "The address seems wrong ({why}). Nothing is lost; sending waits.",
     send_now: "Send now",
-    download_lines: "JSON Lines",
-    download_csv: "CSV",
+    download_lines: "Download JSON Lines",
+    download_csv: "Download CSV",
     refused: "Refused by the server",
     retry: "Try again",
     retry_all: "Try all again",
@@ -318,6 +319,7 @@ pub static ENGLISH: Words = Words {
     finished_under_way: "The last answers are still on their way.",
     finished_trouble: "Some answers have not arrived: see Delivery.",
     finished_unsaved: "Download the answers before you close this page: they are not saved here.",
+    were_aside: "set aside",
     look_through: "Look through the accepted ones",
     download_answers: "Download answers",
     model_error: "This model cannot be used",
@@ -329,7 +331,7 @@ pub static ENGLISH: Words = Words {
     try_again: "Try again",
     without_model: "Go on without the model",
 
-    say_question: "{item}: {question} {reason} {n} waiting.",
+    say_question: "Item {item}: {question} {reason} {n} waiting.",
 };
 
 /// All languages there are; the first is the one for those that are not there.

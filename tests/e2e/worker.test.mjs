@@ -31,7 +31,9 @@ before(async () => {
       };
       const say = (head, parts = [], transfer = []) => worker.postMessage({ head, parts }, transfer);
       worker.postMessage({ module, glue: url(`${name}.js`) });
-      return { hear, say, ready: await hear(), stop: () => worker.terminate() };
+      const ready = await hear();
+      if (ready.head.type !== "ready") throw new Error(`${name}: ${ready.head.message}`);
+      return { hear, say, ready, stop: () => worker.terminate() };
     };
     /** Loads a model of `models/`, its manifest changed by `edit`. */
     globalThis.load = async (worker, model, edit = {}, pixelLimit = 64_000_000) => {

@@ -1,10 +1,14 @@
 // The demo page: puts one element on the page for each set of items, and shows what it offers.
 
 const SETS = {
-  clothing: { model: "models/fashion-cnn/model.json", items: "models/fashion-cnn/items.jsonl", question: "What is this piece of clothing?", threshold: 0.9 },
-  weather: { model: "models/weather-mlp/model.json", items: "models/weather-mlp/items.jsonl", question: "Will it rain tomorrow?", threshold: 0.9 },
-  photos: { model: "models/efficientnet-lite0/model.json", items: null, question: "What is in the picture?", threshold: 0.6 },
+  clothing: { model: "models/fashion-cnn/model.json", items: "demo/data/fashion/items.jsonl", threshold: 0.9 },
+  weather: { model: "models/weather-mlp/model.json", items: "demo/data/weather/items.jsonl", threshold: 0.8 },
+  photos: { model: "models/efficientnet-lite0/model.json", threshold: 0.6 },
+  samples: { model: "models/efficientnet-lite0/model.json", items: "demo/data/photos/items.jsonl", threshold: 0.6 },
 };
+
+/** The thresholds of the curve: every hundredth from 0.50 to 1.00. */
+const THRESHOLDS = Array.from({ length: 51 }, (_, i) => (50 + i) / 100);
 
 const MOST_ROWS = 50;
 
@@ -19,9 +23,9 @@ let labeler = null;
 let drawn = 0;
 
 /** Where records go: the collector that serves this page, if one does. */
-const endpoint = await fetch("demo/endpoint.json")
-  .then((answer) => (answer.ok ? answer.json() : null))
-  .then((said) => said?.endpoint ?? null)
+const endpoint = await fetch("health", { signal: AbortSignal.timeout(1500) })
+  .then((answer) => answer.ok && answer.headers.get("content-type")?.includes("json"))
+  .then((collected) => (collected ? "records" : null))
   .catch(() => null);
 
 function show(name) {
@@ -30,7 +34,6 @@ function show(name) {
   next.config = {
     model: set.model,
     ...(set.items && { items: set.items }),
-    question: set.question,
     policy: { accept_at: set.threshold },
     ...(endpoint && { delivery: { url: endpoint } }),
     project: `demo-${name}`,
@@ -39,6 +42,8 @@ function show(name) {
   place.replaceChildren(next);
   labeler = next;
   threshold.value = set.threshold;
+  $("hint").hidden = name === "photos";
+  $("samples").hidden = name !== "photos";
   log.replaceChildren(nothingYet());
   next.addEventListener("hitl-predicted", soon);
   next.addEventListener("hitl-done", soon);
@@ -66,7 +71,7 @@ function soon() {
 
 function draw() {
   const at = Number(threshold.value);
-  const { total, settled } = labeler.coverage?.(51, 0.5, 1) ?? { total: 0, settled: [] };
+  const { predicted: total, settled } = labeler.coverage?.(THRESHOLDS) ?? { predicted: 0, settled: [] };
   const x = (i) => (400 * i) / 50;
   const y = (n) => 150 - (total ? (144 * n) / total : 0);
   const line = settled.map((n, i) => `${i ? "L" : "M"}${x(i)} ${y(n).toFixed(1)}`).join("");
@@ -119,6 +124,8 @@ function arrived(id) {
 }
 
 // ---------------------------------------------------------------- page
+
+$("use-samples").addEventListener("click", () => show("samples"));
 
 for (const choice of document.querySelectorAll("input[name=set]")) {
   choice.addEventListener("change", () => show(choice.value));

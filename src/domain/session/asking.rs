@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::view::Answered;
-use super::{Asked, Command, Notice, Remembered, Session, Stage, Step};
+use super::{Asked, Command, Notice, Remembered, Session, Stage, Step, Why};
 use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::ItemKey;
@@ -26,7 +26,7 @@ impl Session {
 
     fn put_on_screen(&mut self, item: ItemKey, now: Timestamp) {
         let Some(entry) = self.entry(item) else { return };
-        let audit = entry.decision.is_some_and(|decision| decision.outcome == Outcome::Audit);
+        let audit = self.decision_of(entry).is_some_and(|decision| decision.outcome == Outcome::Audit);
         let role = match entry.stage {
             Stage::Accepted | Stage::Answered => Role::Review,
             _ if entry.prediction.is_none() => Role::Manual,
@@ -38,15 +38,18 @@ impl Session {
             Role::Review => PredictionShown::Shown,
             Role::Audit | Role::Manual => PredictionShown::Hidden,
         };
+        let (why, ruling) = (self.why(item, role), self.ruling(entry));
         self.serial += 1;
         self.asked = Some(Asked {
             item,
             role,
             shown,
+            why,
+            ruling,
             serial: self.serial,
             shown_at: now,
             away_ms: 0,
-            away_since: (!self.visible).then_some(now),
+            away_since: (!self.visible || !self.running).then_some(now),
             flagged: false,
             note: None,
         });
@@ -63,8 +66,13 @@ impl Session {
 
     pub(super) fn attention(&mut self, visible: bool, now: Timestamp) {
         self.visible = visible;
+        self.look(now);
+    }
+
+    /// The person sees the question, or not: the page is hidden or the session paused.
+    pub(super) fn look(&mut self, now: Timestamp) {
         let Some(asked) = &mut self.asked else { return };
-        if visible {
+        if self.visible && self.running {
             asked.away_ms += asked.away_since.take().map_or(0, |since| now.since(since));
         } else {
             asked.away_since.get_or_insert(now);
@@ -72,7 +80,8 @@ impl Session {
     }
 
     pub(super) fn answered(&mut self, label: LabelId, now: Timestamp) {
-        let Some(asked) = self.asked.take() else { return };
+        // A paused session shows no question, so there is none to answer.
+        let Some(asked) = self.asked.take_if(|_| self.running) else { return };
         let Some(correction) = self.correction(&asked, label, now) else {
             self.asked = Some(asked);
             return;
@@ -87,13 +96,16 @@ impl Session {
     }
 
     pub(super) fn reviewed(&mut self, item: ItemKey, label: LabelId, now: Timestamp) {
-        if self.asked.as_ref().is_some_and(|asked| asked.item == item) {
+        if self.running && self.asked.as_ref().is_some_and(|asked| asked.item == item) {
             return self.answered(label, now);
         }
+        let Some(entry) = self.entry(item) else { return };
         let asked = Asked {
             item,
             role: Role::Review,
             shown: PredictionShown::Shown,
+            why: Why::Review,
+            ruling: self.ruling(entry),
             serial: self.serial,
             shown_at: now,
             away_ms: 0,
@@ -103,6 +115,7 @@ impl Session {
         };
         if let Some(mut correction) = self.correction(&asked, label, now) {
             correction.shown_at = None;
+            self.asked.take_if(|asked| asked.item == item);
             self.queue.remove(item);
             self.deck.retain(|waiting| *waiting != item);
             self.keep_answer(item, correction);
@@ -130,7 +143,7 @@ impl Session {
             answer: Some(answer),
             supersedes: entry.record,
             prediction: entry.prediction.map(|prediction| self.in_words(&prediction)),
-            policy: entry.decision.map(|decision| self.in_reasons(decision, entry.prediction.as_ref())),
+            policy: asked.ruling.clone(),
             prediction_shown: asked.shown,
             annotator: self.rules.annotator.clone(),
             session: self.rules.session.clone(),
@@ -160,10 +173,17 @@ impl Session {
         self.put_in_force(item, in_force);
     }
 
-    /// Taking a record back revives the one that it had superseded.
+    /// Which record is in force for an item after this one, by the rule of `docs/backend.md`: a model never
+    /// overrules a person, and taking a record back revives the one that it had superseded.
     fn in_force_after(&self, correction: &Correction) -> Option<RecordId> {
+        let present = self.remembered.get(&correction.item_id).and_then(|remembered| remembered.record);
+        let by_person =
+            |id: &RecordId| self.log.get(id).is_some_and(|record| record.kind == Kind::Correction);
         match correction.kind {
-            Kind::Correction | Kind::Accepted => Some(correction.id),
+            Kind::Correction => Some(correction.id),
+            Kind::Accepted => present.filter(by_person).or(Some(correction.id)),
+            // What was taken back is not in force any more, or never was.
+            Kind::Undo if present != correction.supersedes => present,
             Kind::Undo => self.log.get(&correction.supersedes?)?.supersedes,
         }
     }
@@ -192,7 +212,7 @@ impl Session {
     }
 
     pub(super) fn skipped(&mut self) {
-        let Some(asked) = self.asked.take() else { return };
+        let Some(asked) = self.asked.take_if(|_| self.running) else { return };
         let Some(entry) = self.entry_mut(asked.item) else { return };
         if entry.stage == Stage::Waiting {
             entry.skips += 1;
@@ -219,7 +239,8 @@ impl Session {
         self.last_answer = None;
         match self.steps.pop() {
             None => {}
-            Some(Step::Skipped(item)) if self.queue.remove(item) || self.deck.contains(&item) => {
+            Some(Step::Skipped(item)) if self.waits(item) => {
+                self.queue.remove(item);
                 if let Some(entry) = self.entry_mut(item) {
                     entry.skips = entry.skips.saturating_sub(1);
                 }
@@ -227,8 +248,21 @@ impl Session {
             }
             // It was answered in another tab meanwhile.
             Some(Step::Skipped(_)) => {}
-            Some(Step::Answered(record)) => self.take_back_answer(record, now),
+            Some(Step::Answered(record)) if self.holds(record) => self.take_back_answer(record, now),
+            // Another tab took it back or answered anew meanwhile.
+            Some(Step::Answered(_)) => {}
         }
+    }
+
+    fn waits(&self, item: ItemKey) -> bool {
+        self.entry(item).is_some_and(|entry| entry.stage == Stage::Waiting)
+    }
+
+    /// Whether a record is the one in force for its item.
+    fn holds(&self, record: RecordId) -> bool {
+        let item = self.log.get(&record).map(|correction| &correction.item_id);
+        let remembered = item.and_then(|item| self.remembered.get(item));
+        remembered.is_some_and(|remembered| remembered.record == Some(record))
     }
 
     fn take_back_answer(&mut self, record: RecordId, now: Timestamp) {
@@ -248,10 +282,16 @@ impl Session {
         if answered_before {
             return;
         }
-        self.move_to(item, Stage::Waiting);
-        if taken.role == Role::Review {
-            self.decide(item, now);
-            return;
+        // The same item may be looked at just now: that question is void.
+        self.asked.take_if(|asked| asked.item == item);
+        if self.asides.iter().any(|aside| aside.item == Some(item)) {
+            self.move_to(item, Stage::Aside);
+        } else {
+            self.move_to(item, Stage::Waiting);
+            if taken.role == Role::Review {
+                self.decide(item, now);
+                return;
+            }
         }
         self.show_again(item, now);
         if let Some(asked) = &mut self.asked {
@@ -339,6 +379,7 @@ impl Session {
                 }
                 self.move_to(item, Stage::Answered);
             } else if stage == Stage::Answered {
+                self.asked.take_if(|asked| asked.item == item);
                 self.move_to(item, Stage::Waiting);
                 self.decide(item, now);
             }

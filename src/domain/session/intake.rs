@@ -1,13 +1,14 @@
 //! Items and predictions come in; the policy decides.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Command, Entry, Milestone, Session, Stage};
+use super::{Command, Entry, Milestone, Ruling, Session, Stage};
 use crate::domain::correction::{Correction, Kind, PredictionSaid, PredictionShown, Role};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{Aside, AsideReason, Failed, Item, ItemKey};
-use crate::domain::policy::{Decision, Outcome, Policy, Reason};
+use crate::domain::policy::{Decision, Outcome, Policy};
 use crate::domain::prediction::Prediction;
 use crate::domain::queue::Doubt;
 
@@ -61,13 +62,9 @@ impl Session {
         let Some(id) = self.entry(key).map(|entry| entry.item.id.clone()) else { return };
         let Some(record) = self.remembered.get(&id).and_then(|remembered| remembered.record) else { return };
         let Some(correction) = self.log.get(&record) else { return };
-        let (kind, label) = (correction.kind, correction.answer.clone());
-        let answer = label.and_then(|label| self.rules.labels.find(&label));
-        if let Some(entry) = self.entry_mut(key) {
-            entry.record = Some(record);
-            entry.answer = answer;
-        }
-        if kind == Kind::Correction {
+        let answered = correction.kind == Kind::Correction;
+        self.put_in_force(key, Some(record));
+        if answered {
             self.move_to(key, Stage::Answered);
         }
     }
@@ -79,9 +76,10 @@ impl Session {
         results: Vec<(ItemKey, Result<Vec<f32>, Failed>)>,
         now: Timestamp,
     ) {
-        if !self.dispatcher.done(worker, ticket, now) {
-            return;
-        }
+        let Some(given) = self.dispatcher.done(worker, ticket, now) else { return };
+        let mut results: HashMap<_, _> = results.into_iter().collect();
+        let forgotten = || Err(Failed::Unpredictable("the model said nothing of it".into()));
+        let results = given.into_iter().map(|key| (key, results.remove(&key).unwrap_or_else(forgotten)));
         let (mut predicted, mut accepted, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
         for (key, result) in results {
             match result.and_then(|scores| self.read_scores(&scores)) {
@@ -152,7 +150,9 @@ impl Session {
                 entry.unpredictable = Some("the model failed on it twice".into());
             }
             self.decide(key, now);
-            self.tell(Milestone::Deferred, vec![key]);
+            if self.entry(key).is_some_and(|entry| entry.stage == Stage::Waiting) {
+                self.tell(Milestone::Deferred, vec![key]);
+            }
         }
         if self.dispatcher.gave_up() {
             self.command(Command::Tell(Milestone::WorkersFailed));
@@ -210,6 +210,10 @@ impl Session {
         entry.policy = version;
         // What is on screen stays there: nothing moves under the person's hand.
         let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == key);
+        if on_screen && entry.stage == Stage::Predicting {
+            self.take_back_accepts(key, now);
+            return self.move_to(key, Stage::Waiting);
+        }
         if on_screen || matches!(entry.stage, Stage::Answered | Stage::Aside) {
             return;
         }
@@ -260,7 +264,7 @@ impl Session {
             answer: Some(said.label.clone()),
             supersedes: entry.record,
             prediction: Some(said),
-            policy: entry.decision.map(|decision| self.in_reasons(decision, entry.prediction.as_ref())),
+            policy: self.ruling(entry),
             prediction_shown: PredictionShown::Hidden,
             annotator: None,
             session: self.rules.session.clone(),
@@ -275,10 +279,7 @@ impl Session {
     }
 
     fn defer(&mut self, key: ItemKey, decision: Decision, now: Timestamp) {
-        let Some(entry) = self.entry(key) else { return };
-        if entry.stage == Stage::Accepted {
-            self.take_back_accept(key, now);
-        }
+        self.take_back_accepts(key, now);
         let Some(entry) = self.entry(key) else { return };
         let doubt = match (decision.outcome, entry.prediction) {
             // A check among the doubtful must not be told by its place: it gets a place of its own by lot.
@@ -288,19 +289,23 @@ impl Session {
             (_, None) => Doubt(if self.rules.model.is_some() { 1.0 } else { in_order(key) }),
         };
         let id = entry.item.id.clone();
-        if !self.deck.contains(&key) {
+        if !self.deck.contains(&key) && !self.queue.is_last(key) {
             self.queue.put(key, &id, doubt);
         }
         self.move_to(key, Stage::Waiting);
     }
 
-    /// An accept that was recorded and no longer holds gets a tombstone.
-    fn take_back_accept(&mut self, key: ItemKey, now: Timestamp) {
-        let Some(record) = self.entry(key).and_then(|entry| entry.record) else { return };
-        let Some(mut tombstone) = self.tombstone(record, now) else { return };
-        tombstone.annotator = None;
-        self.unsent_accepts.push(tombstone.clone());
-        self.log_record(Some(tombstone), key);
+    /// An accept that was recorded, in this visit or an earlier one, and no longer holds gets a tombstone;
+    /// so do those that it had superseded, or they would come back to life.
+    fn take_back_accepts(&mut self, key: ItemKey, now: Timestamp) {
+        while let Some(record) = self.entry(key).and_then(|entry| entry.record)
+            && self.log.get(&record).is_some_and(|record| record.kind == Kind::Accepted)
+            && let Some(mut tombstone) = self.tombstone(record, now)
+        {
+            tombstone.annotator = None;
+            self.unsent_accepts.push(tombstone.clone());
+            self.log_record(Some(tombstone), key);
+        }
     }
 
     /// Stores what the model settled since the last time, all at once.
@@ -323,16 +328,24 @@ impl Session {
             margin: prediction.margin,
             entropy: prediction.entropy,
             top: prediction.top().iter().map(|&(label, p)| (name(label), p)).collect(),
-            model: self.rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
+            model: self.model_name.clone(),
             head_version: prediction.head_version,
         }
     }
 
-    pub(super) fn in_reasons(
-        &self,
-        decision: Decision,
-        prediction: Option<&Prediction>,
-    ) -> (Outcome, Vec<Reason>) {
+    /// What the present policy says of an item, also of one whose turn to be decided anew has not come.
+    pub(super) fn decision_of(&self, entry: &Entry) -> Option<Decision> {
+        let made = entry.decision?;
+        let stale = entry.policy != self.policy_version;
+        Some(if stale { self.rules.policy.decide(&entry.item, entry.prediction.as_ref()) } else { made })
+    }
+
+    /// The same in words.
+    pub(super) fn ruling(&self, entry: &Entry) -> Option<Ruling> {
+        self.decision_of(entry).map(|decision| self.in_reasons(decision, entry.prediction.as_ref()))
+    }
+
+    pub(super) fn in_reasons(&self, decision: Decision, prediction: Option<&Prediction>) -> Ruling {
         (decision.outcome, self.rules.policy.explain(decision, prediction, &self.rules.labels))
     }
 

@@ -20,7 +20,7 @@ use super::ident::{BatchId, Chance, RecordId, Timestamp};
 use super::item::{Aside, Failed, Item, ItemKey};
 use super::label::{LabelId, LabelSet};
 use super::outbox::{Batch, DeliveryRules, Errand, Outbox, Reply};
-use super::policy::{Decision, Policy};
+use super::policy::{Decision, Outcome, Policy, Reason};
 use super::prediction::{Activation, Prediction, ScoreScale, Temperature};
 use super::progress::{Coverage, Pace, Progress};
 use super::queue::Queue;
@@ -222,12 +222,18 @@ struct Entry {
     policy: u32,
 }
 
+/// What the policy says of an item, in words.
+type Ruling = (Outcome, Vec<Reason>);
+
 /// The question on screen.
 #[derive(Clone, Debug)]
 struct Asked {
     item: ItemKey,
     role: Role,
     shown: PredictionShown,
+    /// As it was when the question was put: a policy that changes does not change what was asked.
+    why: Why,
+    ruling: Option<Ruling>,
     serial: u64,
     shown_at: Timestamp,
     away_ms: i64,
@@ -253,6 +259,8 @@ struct Remembered {
 #[derive(Debug)]
 pub struct Session {
     rules: Rules,
+    /// Of the model that made the predictions, also when it is lost.
+    model_name: ModelName,
     chance: Chance,
     running: bool,
     visible: bool,
@@ -292,6 +300,7 @@ impl Session {
     pub fn new(rules: Rules, seed: [u64; 2]) -> Self {
         Self {
             chance: Chance::new(seed),
+            model_name: rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
             running: false,
             visible: true,
             source_open: true,
@@ -331,8 +340,8 @@ impl Session {
             Notice::Arrived(items) => self.arrived(items, now),
             Notice::SourceEnded => self.source_open = false,
             Notice::SourceOpened => self.source_open = true,
-            Notice::Started => self.run(true),
-            Notice::Paused => self.run(false),
+            Notice::Started => self.run(true, now),
+            Notice::Paused => self.run(false, now),
             Notice::WorkerReady(worker) => {
                 self.dispatcher.ready(worker);
                 self.tell_ready();
@@ -397,8 +406,9 @@ impl Session {
         self.tell_done();
     }
 
-    fn run(&mut self, running: bool) {
+    fn run(&mut self, running: bool, now: Timestamp) {
         self.running = running;
+        self.look(now);
         self.dispatcher.run(running && self.rules.model.is_some());
         if running && self.rules.model.is_none() {
             self.tell_ready();
@@ -412,11 +422,18 @@ impl Session {
     }
 
     fn tell_done(&mut self) {
-        let done = self.phase() == Phase::Finished;
-        if done && !self.told_done {
+        if self.open() {
+            self.told_done = false;
+        } else if self.phase() == Phase::Finished && !self.told_done {
+            self.told_done = true;
             self.command(Command::Tell(Milestone::Done));
         }
-        self.told_done = done;
+    }
+
+    /// Whether something is left to predict, to decide anew or to ask, now or later.
+    fn open(&self) -> bool {
+        let undecided = self.redecided < self.entries.len();
+        self.source_open || undecided || self.progress.predicting > 0 || self.progress.waiting > 0
     }
 
     fn command(&mut self, command: Command) {

@@ -131,7 +131,7 @@ impl Session {
             Phase::Paused
         } else if self.asked.is_some() {
             Phase::Asking
-        } else if self.source_open || self.progress.predicting > 0 || self.progress.waiting > 0 {
+        } else if self.open() {
             Phase::Predicting
         } else if self.progress.arrived == 0 {
             Phase::Empty
@@ -168,7 +168,7 @@ impl Session {
             key: asked.item,
             item: entry.item.clone(),
             role: asked.role,
-            why: self.why(asked.item, asked.role),
+            why: asked.why.clone(),
             suggestion: entry.prediction.filter(|_| asked.shown == PredictionShown::Shown),
             present: entry.answer.or_else(|| {
                 let accepted = entry.stage == Stage::Accepted;
@@ -180,7 +180,8 @@ impl Session {
         })
     }
 
-    fn why(&self, key: ItemKey, role: Role) -> Why {
+    /// Why this item would be put before the person now.
+    pub(super) fn why(&self, key: ItemKey, role: Role) -> Why {
         let Some(entry) = self.entry(key) else { return Why::NoModel };
         if entry.stage == Stage::Aside {
             let aside = self.asides.iter().find(|aside| aside.item == Some(key));
@@ -189,7 +190,7 @@ impl Session {
         let Some(prediction) = entry.prediction else {
             return entry.unpredictable.clone().map_or(Why::NoModel, Why::Unpredictable);
         };
-        let decision = match entry.decision {
+        let decision = match self.decision_of(entry) {
             _ if role == Role::Review => return Why::Review,
             None => return Why::NoModel,
             Some(decision) => decision,
@@ -306,7 +307,7 @@ impl Session {
     #[must_use]
     pub fn decision(&self, key: ItemKey) -> Option<(Outcome, Vec<Reason>)> {
         let entry = self.entry(key)?;
-        entry.decision.map(|decision| self.in_reasons(decision, entry.prediction.as_ref()))
+        self.ruling(entry)
     }
 
     /// A record by its identity.

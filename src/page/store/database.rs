@@ -33,6 +33,13 @@ extern "C" {
         mode: &str,
         options: &Object,
     ) -> Result<IdbTransaction, JsValue>;
+
+    /// `web-sys` calls `commit` deprecated, which no specification does.
+    #[wasm_bindgen(extends = IdbTransaction)]
+    type EagerTransaction;
+
+    #[wasm_bindgen(method, catch)]
+    fn commit(this: &EagerTransaction) -> Result<(), JsValue>;
 }
 
 /// A question to the database.
@@ -198,7 +205,7 @@ async fn finish(transaction: &IdbTransaction, issued: Result<(), JsValue>) -> Re
     });
     match &issued {
         // Saves waiting for the answer of each request; an old browser that lacks it commits by itself.
-        Ok(()) => drop(transaction.commit()),
+        Ok(()) => drop(transaction.unchecked_ref::<EagerTransaction>().commit()),
         Err(_) => drop(transaction.abort()),
     }
     let ended = ended.await;

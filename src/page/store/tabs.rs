@@ -27,8 +27,10 @@ const SENT: &str = "sent";
 /// The project's channel; dropping it ends the listening.
 pub struct Channel {
     channel: BroadcastChannel,
-    listener: RefCell<Option<Closure<dyn FnMut(MessageEvent)>>>,
+    listener: RefCell<Option<Listener>>,
 }
+
+type Listener = Closure<dyn FnMut(MessageEvent)>;
 
 impl Channel {
     /// `None` where the browser has none.
@@ -61,7 +63,7 @@ impl Channel {
 
     /// Calls `hear` for everything that others tell; takes the place of an earlier listener.
     pub fn listen(&self, hear: impl Fn(OtherTab) + 'static) {
-        let listener = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        let listener = Listener::new(move |event: MessageEvent| {
             if let Some(news) = event.data().as_string().and_then(|text| understood(&text)) {
                 hear(news);
             }

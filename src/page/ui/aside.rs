@@ -26,7 +26,7 @@ pub fn SetAside(
             <li class="row row--wide">
                 <div class="row__words">
                     <p class="row__name"><bdi>{aside.id}</bdi></p>
-                    <p class="row__why" dir="auto">{reason::aside(&aside.reason, words)}</p>
+                    <p class="row__why">{reason::aside(&aside.reason, words)}</p>
                 </div>
                 {open}
             </li>
@@ -46,7 +46,7 @@ pub fn SetAside(
     };
     view! {
         <section class="pane" aria-labelledby="aside-name">
-            <div class="pane__head"><div><h2 id="aside-name">{words.aside}</h2><p>{words.aside_hint}</p></div></div>
+            <div class="pane__head"><div><h2 id="aside-name" tabindex="-1">{words.aside}</h2><p>{words.aside_hint}</p></div></div>
             <div class="pane__scroll">{inside}</div>
         </section>
     }

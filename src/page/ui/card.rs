@@ -53,7 +53,7 @@ pub fn Card(
         <article class="card" part="card">
             <Stage words item next columns address on_enlarge />
             <div class="ask">
-                <h2 class="ask__question" tabindex="-1" dir="auto">{task}</h2>
+                <h2 class="ask__question" tabindex="-1">{task}</h2>
                 <p class="ask__reason">{reason}</p>
                 <Choices words labels keys suggestion present on_answer field />
                 <div class="ask__foot">

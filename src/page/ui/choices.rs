@@ -187,11 +187,13 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
     };
     let row = move |(place, id): (usize, LabelId)| {
         let next = move || (at.get() == place).to_string();
+        let key = each.key(id).map(|key| cap(&key, words)).unwrap_or_default();
         view! {
             <button type="button" class="choice" part="choice" role="option" tabindex="-1" id=format!("found-{place}")
                 aria-selected=next data-next=next on:click=move |_| answer(id)
                 // The field keeps the focus, so that the next label can be written at once.
                 on:mousedown=|event| event.prevent_default()>
+                {(!key.is_empty()).then(|| view! { <kbd class="key" aria-hidden="true">{key}</kbd> }.into_any())}
                 {each.inside(id)}
             </button>
         }
@@ -202,7 +204,7 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
     view! {
         <div class="filter">
             <input node_ref=field class="field" type="text" role="combobox" aria-expanded="true" aria-controls="found" aria-autocomplete="list"
-                autocomplete="off" autocapitalize="off" spellcheck="false" dir="auto"
+                autocomplete="off" autocapitalize="off" spellcheck="false"
                 aria-label=placeholder.clone() placeholder=placeholder
                 aria-activedescendant=move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get())))
                 prop:value=text on:keydown=pressed

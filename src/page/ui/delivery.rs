@@ -129,7 +129,7 @@ pub fn Delivery(
     view! {
         <section class="pane" aria-labelledby="delivery-name">
             <div class="pane__head">
-                <div><h2 id="delivery-name">{words.delivery}</h2><p>{heading}</p></div>
+                <div><h2 id="delivery-name" tabindex="-1">{words.delivery}</h2><p>{heading}</p></div>
                 <div class="buttons">
                     <button type="button" class="button" on:click=move |_| on_download.run(Form::JsonLines)>{words.download_lines}</button>
                     <button type="button" class="button" on:click=move |_| on_download.run(Form::Csv)>{words.download_csv}</button>

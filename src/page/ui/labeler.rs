@@ -12,7 +12,7 @@ use crate::domain::label::LabelId;
 use crate::domain::session::{Notice, Phase, Question, Why};
 use crate::page::desk::{Broken, Desk, Download, Opening, Order, Panel, Trouble};
 use crate::page::keys::{Deed, KeyTaken};
-use crate::page::text::{Words, fill};
+use crate::page::text::{ENGLISH, Words, fill};
 
 use super::aside::SetAside;
 use super::banner::{Banner, Warning};
@@ -69,7 +69,7 @@ impl Scene {
 
 /// The whole element.
 #[component]
-pub fn Labeler(words: &'static Words) -> AnyView {
+pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
     let desk = expect_context::<Desk>();
     let scene = Memo::new(move |_| {
         desk.opening.with(|opening| Scene::of(opening, desk.phase.get(), desk.panel.get()))
@@ -86,6 +86,7 @@ pub fn Labeler(words: &'static Words) -> AnyView {
     };
     view! {
         <div part="root" class="frame" lang=words.locale class:keys-off=move || desk.keys.with(|keys| !keys.enabled)
+            on:keydown=move |event| find_label(&event, body)
             on:dragover=move |event| if has_files(&event) { event.prevent_default(); over.set(true); }
             on:dragleave=move |event| if event.related_target().is_none() { over.set(false) }
             on:drop=move |event| { over.set(false); take_files(&event, desk); }>
@@ -95,7 +96,7 @@ pub fn Labeler(words: &'static Words) -> AnyView {
             <Banner words warnings=Signal::derive(move || desk.troubles.with(|all| all.iter().map(|t| warning(t, words)).collect()))
                 on_download=Callback::new(move |()| desk.order(Order::Download(Download::JsonLines))) />
             <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
-            {move || scene.get().has_tools().then(|| tools(desk, words, asking.into()))}
+            {move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), body))}
             <p class="over" hidden=move || !over.get()>{words.let_go}</p>
             <p class="said" role="status">{move || said_of_question(desk, words)}</p>
             <p class="said" role="status">{move || said_of_delivery(desk, words)}</p>
@@ -199,7 +200,7 @@ fn card(desk: Desk, words: &'static Words, address: Callback<ImageSource, Option
     .into_any()
 }
 
-fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>) -> AnyView {
+fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>, body: NodeRef<Div>) -> AnyView {
     let cap = move |deed: Deed| desk.keys.with(|keys| keys.key(deed).unwrap_or_default().to_owned());
     let keys = move || ToolKeys {
         undo: cap(Deed::Undo),
@@ -223,6 +224,7 @@ fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>) -> AnyView {
             on_skip=Callback::new(move |()| desk.notice(Notice::Skipped))
             on_flag=Callback::new(move |flagged| desk.notice(Notice::Flagged(flagged)))
             on_note=Callback::new(move |note: String| desk.notice(Notice::Noted(note.into())))
+            on_written=Callback::new(move |()| focus_heading(body))
             on_help=Callback::new(move |()| desk.panel.set(Panel::Help)) />
     }
     .into_any()
@@ -395,19 +397,35 @@ fn leave(desk: Desk) {
 
 /// If the focus is in the part of the page that is about to be replaced, moves it to the heading of what comes.
 fn keep_focus(body: NodeRef<Div>) {
-    let Some(body) = body.get_untracked() else { return };
-    if !matches!(body.query_selector(":focus"), Ok(Some(_))) {
+    let inside = body.get_untracked().is_some_and(|body| matches!(body.query_selector(":focus"), Ok(Some(_))));
+    if inside {
+        request_animation_frame(move || focus_heading(body));
+    }
+}
+
+/// Where the focus rests when it has nowhere else to be: the keys act from there.
+fn focus_heading(body: NodeRef<Div>) {
+    let heading = body.get_untracked().and_then(|body| body.query_selector("h2[tabindex]").ok().flatten());
+    if let Some(heading) = heading.and_then(|heading| heading.dyn_into::<web_sys::HtmlElement>().ok()) {
+        let calmly = web_sys::FocusOptions::new();
+        calmly.set_prevent_scroll(true);
+        // A heading that is gone again needs no focus.
+        let _ = heading.focus_with_options(&calmly);
+    }
+}
+
+/// `/` goes to the field that finds a label, if there is one and nothing is being written.
+fn find_label(event: &ev::KeyboardEvent, body: NodeRef<Div>) {
+    let writing = event.composed_path().get(0).dyn_ref::<web_sys::HtmlInputElement>().is_some();
+    if event.key() != "/" || writing || event.ctrl_key() || event.meta_key() || event.alt_key() {
         return;
     }
-    request_animation_frame(move || {
-        let heading = body.query_selector("h2[tabindex]").ok().flatten();
-        if let Some(heading) = heading.and_then(|heading| heading.dyn_into::<web_sys::HtmlElement>().ok()) {
-            let calmly = web_sys::FocusOptions::new();
-            calmly.set_prevent_scroll(true);
-            // A heading that is gone again needs no focus.
-            let _ = heading.focus_with_options(&calmly);
-        }
-    });
+    let field = body.get_untracked().and_then(|body| body.query_selector("[role=combobox]").ok().flatten());
+    if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
+        event.prevent_default();
+        // A field that is gone needs no focus.
+        let _ = field.focus();
+    }
 }
 
 fn said_of_question(desk: Desk, words: &'static Words) -> String {

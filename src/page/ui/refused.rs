@@ -39,7 +39,7 @@ pub fn Refused(
             <li class="row row--wide">
                 <div class="row__words">
                     <p class="row__name"><bdi>{record.item}</bdi></p>
-                    <p class="row__why" dir="auto">{record.why}</p>
+                    <p class="row__why">{record.why}</p>
                 </div>
                 <button type="button" class="button" on:click=move |_| on_retry.run(vec![id])>{words.retry}</button>
             </li>

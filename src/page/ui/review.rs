@@ -64,7 +64,7 @@ pub fn Review(
     let is_last = move || offset.get() + PAGE >= total.get();
     view! {
         <section class="pane" aria-labelledby="review-name">
-            <div class="pane__head"><div><h2 id="review-name">{words.review}</h2><p>{words.review_hint}</p></div><p>{words.least_sure}</p></div>
+            <div class="pane__head"><div><h2 id="review-name" tabindex="-1">{words.review}</h2><p>{words.review_hint}</p></div><p>{words.least_sure}</p></div>
             <div class="pane__scroll">{inside}</div>
             <div class="pane__foot" hidden=move || total.get() <= PAGE>
                 <button type="button" class="tool" disabled=move || offset.get() == 0

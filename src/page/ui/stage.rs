@@ -123,7 +123,7 @@ fn rows(item: Signal<Option<Item>>, columns: Signal<Arc<[Arc<str>]>>, words: &'s
         .map(|(i, n)| {
             let name = columns.get(i).map_or_else(|| (i + 1).to_string(), ToString::to_string);
             let figure = number(*n, words);
-            view! { <tr><th scope="row" dir="auto">{name}</th><td>{figure}</td></tr> }.into_any()
+            view! { <tr><th scope="row">{name}</th><td>{figure}</td></tr> }.into_any()
         })
         .collect()
 }

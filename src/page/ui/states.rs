@@ -165,7 +165,7 @@ pub fn Finished(
         <dl class="tally">
             <div><dt>{words.by_model}</dt><dd>{figure(|c| c.accepted)}</dd></div>
             <div><dt>{words.by_you}</dt><dd>{figure(|c| c.answered)}</dd></div>
-            <div hidden=none(|c| c.aside)><dt>{words.set_aside}</dt><dd>{figure(|c| c.aside)}</dd></div>
+            <div hidden=none(|c| c.aside)><dt>{words.were_aside}</dt><dd>{figure(|c| c.aside)}</dd></div>
         </dl>
         <div class="buttons">
             <button type="button" class="button button--main" hidden=none(|c| c.accepted) on:click=move |_| on_review.run(())>{words.look_through}</button>
@@ -204,7 +204,7 @@ pub fn Failed(
         problems
             .get()
             .into_iter()
-            .map(|line| view! { <li dir="auto">{line}</li> }.into_any())
+            .map(|line| view! { <li>{line}</li> }.into_any())
             .collect::<Vec<_>>()
     };
     let rest =

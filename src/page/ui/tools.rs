@@ -40,6 +40,8 @@ pub fn Tools(
     on_skip: Callback<()>,
     on_flag: Callback<bool>,
     on_note: Callback<String>,
+    /// The note is written: the focus may go back to the question.
+    on_written: Callback<()>,
     on_help: Callback<()>,
 ) -> AnyView {
     let writing = RwSignal::new(false);
@@ -67,10 +69,8 @@ pub fn Tools(
         if matches!(event.key().as_str(), "Enter" | "Escape") && !event.is_composing() {
             event.prevent_default();
             event.stop_propagation();
-            if let Some(field) = field.get_untracked() {
-                // Leaving the field keeps the note (its change event), and gives the keys back to the answers.
-                let _ = field.blur();
-            }
+            // Leaving the field keeps the note (its change event), and gives the keys back to the answers.
+            on_written.run(());
         }
     };
     view! {
@@ -87,13 +87,13 @@ pub fn Tools(
             </button>
             <div class="note">
                 <span class="note__box">
-                    <input node_ref=field class="field" type="text" autocomplete="off" dir="auto" maxlength="2000"
+                    <input node_ref=field class="field" type="text" autocomplete="off" maxlength="2000"
                         aria-label=words.note placeholder=words.add_note disabled=move || !asking.get() prop:value=note
                         on:keydown=pressed on:focus=move |_| writing.set(true) on:blur=move |_| writing.set(false)
                         on:change=move |event| on_note.run(event_target_value(&event)) />
                     {key(|keys| &keys.note)}
                 </span>
-                <button type="button" class="button note__done">{words.done}</button>
+                <button type="button" class="button note__done" on:mousedown=|event| event.prevent_default() on:click=move |_| on_written.run(())>{words.done}</button>
             </div>
             <button type="button" class="tool tool--note" disabled=move || !asking.get() on:click=move |_| write()>{icon(PENCIL, false)}{words.note}</button>
             <button type="button" class="tool tool--end" aria-label=words.keys aria-haspopup="dialog" on:click=move |_| on_help.run(())>

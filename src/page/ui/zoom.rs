@@ -60,7 +60,7 @@ pub fn Zoom(
     view! {
         <dialog node_ref=dialog class="zoom" aria-labelledby="zoom-name" on:close=move |_| on_close.run(())>
             <div class="dialog__head">
-                <h2 id="zoom-name" dir="auto">{move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)])))}</h2>
+                <h2 id="zoom-name">{move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)])))}</h2>
                 <div class="zoom__tools">
                     <button type="button" class="icon" aria-label=words.smaller disabled=move || level.get() == 0 on:click=move |_| change(-1)>{icon(SMALLER, false)}</button>
                     <span class="zoom__level" role="status">{move || percent(f64::from(LEVELS[level.get()]) / 100.0, words)}</span>

@@ -1,0 +1,14 @@
+//! Stories of a session, in the user's words: what the person, the model, the store, the server and the
+//! other tab do, and what is on screen, kept and delivered then.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "session/delivery.rs"]
+mod delivery;
+#[path = "session/model.rs"]
+mod model;
+#[path = "session/person.rs"]
+mod person;
+#[path = "session/property.rs"]
+mod property;
+#[path = "session/world.rs"]
+mod world;
