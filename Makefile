@@ -27,3 +27,7 @@ dist: ## Build dist/: the demo and the npm package; RELAXED=0: no second Worker
 .PHONY: sizes
 sizes: dist ## What a browser downloads, as JSON lines; fails over a target
 	@tools/sizes dist
+
+.PHONY: bench
+bench: ## Measure against onnxruntime-web, as JSON lines; ARGS="latency fashion_cnn": bench/README.md
+	@tools/bench.sh $(ARGS)

@@ -18,4 +18,6 @@ wasm-opt -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals -
     --enable-reference-types --enable-sign-ext --enable-simd \
     -o "$stage/page_bg.wasm" "$stage/page_bg.wasm"
 
+# What no model of ours reaches, while the functions still have names: 1.58 to 1.37 MB brotli.
+node tools/snip-wasm.mjs "$stage"/worker*_bg.wasm
 node tools/strip-wasm.mjs "$stage"/*.wasm
