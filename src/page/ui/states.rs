@@ -68,7 +68,8 @@ pub fn Loading(words: &'static Words, #[prop(into)] step: Signal<Step>) -> AnyVi
         </ol>
     };
     let rest = (meter(share, label, words.fetching), steps).into_any();
-    state(words.fetching.into_any(), words.fetching_hint.into_any(), rest)
+    let title = move || if step.get() == Step::Prepare { words.preparing } else { words.fetching };
+    state(title.into_any(), words.fetching_hint.into_any(), rest)
 }
 
 /// Predictions are under way and none of them is a question yet.
@@ -201,11 +202,7 @@ pub fn Failed(
         Broken::Items => view! { <ChooseFiles words on_files main=false /> }.into_any(),
     };
     let lines = move || {
-        problems
-            .get()
-            .into_iter()
-            .map(|line| view! { <li>{line}</li> }.into_any())
-            .collect::<Vec<_>>()
+        problems.get().into_iter().map(|line| view! { <li>{line}</li> }.into_any()).collect::<Vec<_>>()
     };
     let rest =
         view! { <ul class="problem" tabindex="0">{lines}</ul><div class="buttons">{retry}{other}</div> };
