@@ -397,7 +397,8 @@ fn leave(desk: Desk) {
 
 /// If the focus is in the part of the page that is about to be replaced, moves it to the heading of what comes.
 fn keep_focus(body: NodeRef<Div>) {
-    let inside = body.get_untracked().is_some_and(|body| matches!(body.query_selector(":focus"), Ok(Some(_))));
+    let inside =
+        body.get_untracked().is_some_and(|body| matches!(body.query_selector(":focus"), Ok(Some(_))));
     if inside {
         request_animation_frame(move || focus_heading(body));
     }

@@ -201,11 +201,7 @@ pub fn Failed(
         Broken::Items => view! { <ChooseFiles words on_files main=false /> }.into_any(),
     };
     let lines = move || {
-        problems
-            .get()
-            .into_iter()
-            .map(|line| view! { <li>{line}</li> }.into_any())
-            .collect::<Vec<_>>()
+        problems.get().into_iter().map(|line| view! { <li>{line}</li> }.into_any()).collect::<Vec<_>>()
     };
     let rest =
         view! { <ul class="problem" tabindex="0">{lines}</ul><div class="buttons">{retry}{other}</div> };
