@@ -268,3 +268,39 @@ fn what_is_not_known_is_left_to_tract() {
     assert_eq!(count(&names, "Conv"), 1, "{names:?}");
     assert_eq!(count(&names, "ChannelsLast.Conv"), 1, "{names:?}");
 }
+
+/// A model of the demo, from its file and from its golden picture, both ways.
+fn compare_model(folder: &str) {
+    let read = |name: &str| {
+        let path = format!("{}/models/{folder}/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(&path).unwrap_or_else(|why| panic!("{path}: {why}"))
+    };
+    let manifest: serde_json::Value = serde_json::from_slice(&read("model.json")).unwrap();
+    let side = |name: &str| usize::try_from(manifest["input"][name].as_u64().unwrap()).unwrap();
+    let shape = [1, side("channels"), side("height"), side("width")];
+    let file = read("model.onnx");
+    let model = tract_onnx::onnx().model_for_read(&mut &*file).unwrap();
+    let model = model.with_input_fact(0, f32::fact(shape).into()).unwrap().into_typed().unwrap();
+    let input: TValue = numbers(&shape, 5).into();
+    let run = |model: TypedModel| {
+        model.into_optimized().unwrap().into_runnable().unwrap().run(tvec!(input.clone())).unwrap()
+    };
+    let new = channels_last(model.clone()).unwrap();
+    assert!(
+        new.nodes.iter().all(|n| !n.op_is::<Conv>() && !n.op_is::<EinSum>()),
+        "every product is replaced"
+    );
+    for (want, got) in run(model).into_iter().zip(run(new)) {
+        want.close_enough(&got, Approximation::Approximate).unwrap();
+    }
+}
+
+#[test]
+fn the_garment_model_gives_what_tract_gives() {
+    compare_model("fashion-cnn");
+}
+
+#[test]
+fn the_symbol_model_gives_what_tract_gives() {
+    compare_model("detypify");
+}
