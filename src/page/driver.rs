@@ -83,7 +83,7 @@ impl Driver {
             let (for_notice, for_order, for_images) = (me.clone(), me.clone(), held.clone());
             let desk = Desk::new(
                 move |notice| {
-                    for_notice.upgrade().iter().for_each(|driver| driver.from_person(notice.clone()))
+                    for_notice.upgrade().iter().for_each(|driver| driver.person_did(notice.clone()))
                 },
                 move |order| for_order.upgrade().iter().for_each(|driver| driver.order(order.clone())),
                 move |number| for_images.url(number),
@@ -468,7 +468,7 @@ impl Driver {
         }
     }
 
-    fn from_person(&self, notice: Notice) {
+    fn person_did(&self, notice: Notice) {
         if matches!(notice, Notice::WithoutModel) {
             self.workers.borrow().iter().for_each(|workers| workers.stop_all());
             self.desk.opening.set(Opening::Open);
