@@ -28,7 +28,7 @@ use crate::domain::outbox::Errand;
 use crate::domain::session::{Command, Milestone, ModelSpec, Notice, Rules, Session};
 use crate::input::InputSpec;
 use crate::reader::Problems;
-use crate::wire::config::{self, Config, KeyDeed};
+use crate::wire::config::{self, Config, KeyDeed, Theme};
 use crate::wire::correction::to_record;
 use crate::wire::worker::Source;
 use crate::wire::{export, worker::Kernel};
@@ -146,6 +146,11 @@ impl Driver {
         let config = config::parse(&self.given.borrow().config).map_err(in_configuration)?;
         *self.config.borrow_mut() = config.clone();
         self.halted.set(!config.autostart);
+        match config.theme {
+            Theme::Auto => {}
+            Theme::Light => drop(self.host.set_attribute("theme", "light")),
+            Theme::Dark => drop(self.host.set_attribute("theme", "dark")),
+        }
         let signal = self.abort.borrow().signal();
         let workers = config.workers.unwrap_or_else(usual_workers);
         if config.model.is_some() {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use gloo::events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast;
-use web_sys::{Document, Element, Event, HtmlElement, KeyboardEvent};
+use web_sys::{Document, Element, HtmlElement, KeyboardEvent};
 
 use super::desk::{Desk, Panel};
 use super::keys::Deed;
@@ -121,13 +121,4 @@ fn act(deed: Deed, desk: Desk) -> bool {
         Deed::Undo | Deed::Help | Deed::Close => return false,
     }
     true
-}
-
-/// Tells when the page comes into view or goes out of it, and when the network does.
-pub fn listen(
-    target: &web_sys::EventTarget,
-    kind: &'static str,
-    tell: impl Fn(&Event) + 'static,
-) -> EventListener {
-    EventListener::new(target, kind, tell)
 }

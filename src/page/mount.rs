@@ -61,7 +61,8 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     let driver = Driver::new(host.clone(), given, abort);
     let desk = driver.desk;
     let attributes = pairs(&option("attributes"));
-    let words = words(&language(&document, &attributes));
+    let written = from_js(&option("config"));
+    let words = words(&language(&document, &attributes, &written));
     let view = mount_to(root, move || {
         provide_context(desk);
         view! { <Labeler words /> }.into_any()
@@ -77,7 +78,6 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     let keyboard = Keyboard::new(&document, &host, desk);
     let text = |name: &str| option(name).as_string();
     let (config_url, base) = (text("configUrl"), text("base").unwrap_or_default());
-    let written = from_js(&option("config"));
     let starting = driver.clone();
     spawn_local(async move {
         match configuration(config_url.as_deref(), written, &attributes, &base, &signal).await {
@@ -136,9 +136,10 @@ async fn configuration(
     Ok(config::rebase(document, &|address| absolute(base, address)))
 }
 
-/// The element's language, else the document's.
-fn language(document: &web_sys::Document, attributes: &[(String, String)]) -> String {
+/// The element's language by attribute or property, else the document's.
+fn language(document: &web_sys::Document, attributes: &[(String, String)], written: &Value) -> String {
     let own = attributes.iter().find(|(name, _)| name == "lang").map(|(_, tag)| tag.clone());
+    let own = own.or_else(|| written.get("lang")?.as_str().map(str::to_owned));
     let of_document = || document.document_element().and_then(|root| root.get_attribute("lang"));
     own.or_else(of_document).unwrap_or_default()
 }

@@ -30,8 +30,9 @@ pub enum Request {
         /// Pictures of more pixels are refused before they are decoded.
         pixel_limit: u64,
     },
-    /// Predict items; answered by one [`Reply::Predicted`] a request, in the order of the requests. What
-    /// comes while another one runs is fetched and decoded meanwhile: two requests in flight keep a worker busy.
+    /// Predict items; answered by one [`Reply::Predicted`] a request, as soon as its items are there: not
+    /// always in the order of the requests. What comes while another one runs is fetched and decoded
+    /// meanwhile: two requests in flight keep a worker busy.
     /// Parts: one an item, in order; what [`Source`] says.
     Predict {
         /// The page's number for this request.
