@@ -11,12 +11,8 @@ stage=$TRUNK_STAGING_DIR
 rm -rf "$stage/models/make"
 find "$stage" -name .gitkeep -delete
 
-# wasm-opt for the page only. On a tract build (binaryen 108, -Os) it took a sixth off the raw size, but
-# the brotli size grew from 1.52 to 1.61 MB, and it costs more than a minute.
-# The features are those that rustc's wasm32 target switches on by itself, and simd128.
-wasm-opt -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
-    --enable-reference-types --enable-sign-ext --enable-simd \
-    -o "$stage/page_bg.wasm" "$stage/page_bg.wasm"
+# No wasm-opt: Debian's binaryen 108 breaks what wasm-bindgen exports (start-up ends in WebAssembly.Table.set),
+# and binaryen 132 (-Oz) made the download larger: the page from 352 to 359 kB brotli, the worker from 1.52 to 1.61 MB.
 
 # What no model of ours reaches, while the functions still have names: 1.58 to 1.37 MB brotli.
 node tools/snip-wasm.mjs "$stage"/worker*_bg.wasm

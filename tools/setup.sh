@@ -137,7 +137,6 @@ check_rust
 check_node
 need cc $DEBIAN_NATIVE
 need python3 python3-minimal
-need wasm-opt $DEBIAN_WASM
 if [ "$purpose" = test ]; then
     need chromium $DEBIAN_BROWSER
     need chromedriver $DEBIAN_BROWSER

@@ -172,6 +172,11 @@ impl Outbox {
         self.sent = sent;
     }
 
+    /// Records that wait outside any batch.
+    pub fn unbatched(&self) -> impl Iterator<Item = RecordId> {
+        self.waiting.iter().copied()
+    }
+
     /// Adds a record that is stored durably.
     pub fn add(&mut self, record: RecordId) {
         let known = self.batches.iter().any(|(batch, _)| batch.records.contains(&record));

@@ -111,6 +111,9 @@ pub struct ReviewPage {
     pub items: Vec<Accepted>,
 }
 
+/// A record that the server refused: its id, its item's id, and the server's reason.
+pub type Refused = (RecordId, Arc<str>, Arc<str>);
+
 /// Signals of one element; copies share them.
 #[derive(Clone, Copy)]
 pub struct Desk {
@@ -141,7 +144,7 @@ pub struct Desk {
     /// Where the records are.
     pub delivery: RwSignal<DeliveryView>,
     /// Records that the server refused, with its reason. Filled while [`Panel::Delivery`] is open.
-    pub refused: RwSignal<Vec<(RecordId, Arc<str>, Arc<str>)>>,
+    pub refused: RwSignal<Vec<Refused>>,
     /// Items that were set aside. Filled while [`Panel::Aside`] is open, at most 1,000.
     pub asides: RwSignal<Vec<Aside>>,
     /// What the model settled, as far as [`Desk::review_at`] asks. Filled while [`Panel::Review`] is open.

@@ -1,7 +1,7 @@
 //! Gives the person a file.
 
 use js_sys::Array;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlElement, Url};
 
 /// The text as a Blob of this media type.
@@ -18,16 +18,15 @@ pub fn blob(kind: &str, text: &str) -> Result<Blob, JsValue> {
 pub fn save(name: &str, kind: &str, text: &str) {
     let saved = || -> Result<(), JsValue> {
         let url = Url::create_object_url_with_blob(&blob(kind, text)?)?;
-        let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::NULL)?;
+        let window = web_sys::window().ok_or(JsValue::NULL)?;
+        let document = window.document().ok_or(JsValue::NULL)?;
         let link: HtmlElement = document.create_element("a")?.unchecked_into();
         link.set_attribute("href", &url)?;
         link.set_attribute("download", name)?;
         link.click();
         // The browser has taken what it needs once the click is dealt with; a minute is ample.
-        gloo::timers::callback::Timeout::new(60_000, move || {
-            let _ = Url::revoke_object_url(&url);
-        })
-        .forget();
+        let done = Closure::once_into_js(move || Url::revoke_object_url(&url));
+        window.set_timeout_with_callback_and_timeout_and_arguments_0(done.unchecked_ref(), 60_000)?;
         Ok(())
     };
     if let Err(why) = saved() {

@@ -83,7 +83,7 @@ impl Driver {
             let (for_notice, for_order, for_images) = (me.clone(), me.clone(), held.clone());
             let desk = Desk::new(
                 move |notice| {
-                    for_notice.upgrade().iter().for_each(|driver| driver.from_person(notice.clone()))
+                    for_notice.upgrade().iter().for_each(|driver| driver.person_did(notice.clone()))
                 },
                 move |order| for_order.upgrade().iter().for_each(|driver| driver.order(order.clone())),
                 move |number| for_images.url(number),
@@ -219,6 +219,13 @@ impl Driver {
         Ok(())
     }
 
+    /// Shows how far the start is, unless it has failed meanwhile.
+    fn opened(&self, far: Opening) {
+        if !self.desk.opening.with_untracked(|now| matches!(now, Opening::Broken { .. })) {
+            set(self.desk.opening, far);
+        }
+    }
+
     fn broken(&self, what: Broken, problems: Vec<String>) {
         let message = problems.join("\n");
         let code = match what {
@@ -329,7 +336,7 @@ impl Driver {
         match heard {
             Heard::Up(kernels) => self.kernels.borrow_mut().clone_from(kernels),
             Heard::Ready(worker) => {
-                self.desk.opening.set(Opening::Open);
+                self.opened(Opening::Open);
                 self.notice(Notice::WorkerReady(*worker));
             }
             Heard::Rejected(faults) => {
@@ -353,18 +360,18 @@ impl Driver {
         let pixel_limit = config.items.pixel_limit;
         let max_bytes = config.model.as_ref().map_or(u64::MAX, |at| at.max_bytes);
         let total = manifest.card.bytes;
-        self.desk.opening.set(Opening::Downloading { received: 0, total });
+        self.opened(Opening::Downloading { received: 0, total });
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
-            let opening = driver.desk.opening;
-            let progress = move |received| opening.set(Opening::Downloading { received, total });
+            let telling = driver.clone();
+            let progress = move |received| telling.opened(Opening::Downloading { received, total });
             let fetched = model::model(&manifest, max_bytes, &signal, progress).await;
             if driver.generation.get() != generation {
                 return;
             }
             match fetched {
                 Ok(bytes) => {
-                    opening.set(Opening::Preparing);
+                    driver.opened(Opening::Preparing);
                     if let Some(workers) = &*driver.workers.borrow() {
                         workers.set_model(ModelFile { manifest: manifest.text, bytes, pixel_limit });
                     }
@@ -418,6 +425,9 @@ impl Driver {
     }
 
     fn add_files(self: &Rc<Self>, files: FileList) {
+        if matches!(self.desk.opening.get_untracked(), Opening::Broken { what: Broken::Items, .. }) {
+            self.desk.opening.set(Opening::Open);
+        }
         let (driver, generation) = (self.clone(), self.generation.get());
         self.notice(Notice::SourceOpened);
         spawn_local(async move {
@@ -458,7 +468,7 @@ impl Driver {
         }
     }
 
-    fn from_person(&self, notice: Notice) {
+    fn person_did(&self, notice: Notice) {
         if matches!(notice, Notice::WithoutModel) {
             self.workers.borrow().iter().for_each(|workers| workers.stop_all());
             self.desk.opening.set(Opening::Open);

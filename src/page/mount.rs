@@ -177,7 +177,6 @@ impl Mounted {
     }
 
     /// Resolves once every record is stored and, if there is a server, there.
-    #[must_use]
     pub fn flush(&self) -> Promise {
         let driver = self.driver.clone();
         Promise::new(&mut |resolve, _| driver.when_delivered(resolve))

@@ -25,7 +25,7 @@ pub use held::Held;
 pub type Batch = Vec<Result<Item, Aside>>;
 
 /// Bytes that are parsed at a time: less than a millisecond of work.
-const PIECE: u32 = 16 << 10;
+const PIECE: u32 = 8 << 10;
 
 /// Why items stopped coming; those before stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -134,6 +134,7 @@ pub struct Words {
     pub wrong_kind: &'static str,
 
     pub fetching: &'static str,
+    pub preparing: &'static str,
     pub fetching_hint: &'static str,
     pub bytes_of: &'static str,
     pub step_fetch: &'static str,
@@ -296,6 +297,7 @@ pub static ENGLISH: Words = Words {
     wrong_kind: "The model reads {expected}.",
 
     fetching: "Fetching the model",
+    preparing: "Preparing the model",
     fetching_hint: "It then runs in this browser: your items stay on this device.",
     bytes_of: "{n} of {of}",
     step_fetch: "Download",

@@ -39,8 +39,6 @@ fn has_credentials(address: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
     use crate::reader;
 
     fn read(address: &str) -> bool {

@@ -40,6 +40,7 @@ impl Session {
         };
         let (why, ruling) = (self.why(item, role), self.ruling(entry));
         self.serial += 1;
+        let (flagged, note) = self.drafts.remove(&item).unwrap_or_default();
         self.asked = Some(Asked {
             item,
             role,
@@ -50,17 +51,20 @@ impl Session {
             shown_at: now,
             away_ms: 0,
             away_since: (!self.visible || !self.running).then_some(now),
-            flagged: false,
-            note: None,
+            flagged,
+            note,
         });
     }
 
-    /// Takes the question off the screen; one that still waits comes next.
+    /// Takes the question off the screen; one that still waits comes next. Mark and remark are kept for then.
     fn put_back(&mut self) {
         if let Some(asked) = self.asked.take()
             && self.entry(asked.item).is_some_and(|entry| entry.stage == Stage::Waiting)
         {
             self.deck.push_front(asked.item);
+            if asked.flagged || asked.note.is_some() {
+                self.drafts.insert(asked.item, (asked.flagged, asked.note));
+            }
         }
     }
 

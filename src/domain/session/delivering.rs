@@ -29,11 +29,11 @@ impl Session {
 
     pub(super) fn leading(&mut self, kept: Kept) {
         let Some(outbox) = &mut self.outbox else { return };
+        // What was stored after the store was read, and what no store holds, is known to this tab only. A record
+        // that another tab delivered without our hearing of it goes once more: the server knows it by its id.
+        let known: Vec<_> = outbox.unbatched().chain(self.volatile.iter().copied()).collect();
         outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent);
-        // What no store holds is known to this tab only.
-        for id in &self.volatile {
-            outbox.add(*id);
-        }
+        known.into_iter().for_each(|id| outbox.add(id));
         outbox.lead(true);
     }
 

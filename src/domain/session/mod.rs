@@ -279,6 +279,8 @@ pub struct Session {
     asked: Option<Asked>,
     /// What comes next is settled early, so that its picture is there when it is needed.
     deck: VecDeque<ItemKey>,
+    /// Marks and remarks on questions that were taken off the screen without an answer.
+    drafts: HashMap<ItemKey, (bool, Option<Arc<str>>)>,
     serial: u64,
     last_answer: Option<Answered>,
     steps: Vec<Step>,
@@ -317,6 +319,7 @@ impl Session {
             pace: Pace::default(),
             asked: None,
             deck: VecDeque::new(),
+            drafts: HashMap::new(),
             serial: 0,
             last_answer: None,
             steps: Vec::new(),

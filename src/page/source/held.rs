@@ -43,7 +43,7 @@ impl Held {
         }
         let picture = pictures.all.get(number as usize)?;
         let url = match picture.dyn_ref::<ImageData>() {
-            Some(pixels) => Url::create_object_url_with_blob(&bitmap_blob(pixels)?),
+            Some(pixels) => Url::create_object_url_with_blob(&png_blob(pixels)?),
             None => Url::create_object_url_with_blob(picture.unchecked_ref()),
         };
         let url = url.ok()?;
@@ -60,32 +60,79 @@ impl Drop for Pictures {
     }
 }
 
-fn bitmap_blob(pixels: &ImageData) -> Option<Blob> {
-    let bitmap = bitmap(pixels.width(), pixels.height(), &pixels.data())?;
-    let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&bitmap[..]));
+fn png_blob(pixels: &ImageData) -> Option<Blob> {
+    let file = png(pixels.width(), pixels.height(), &pixels.data());
+    let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&file[..]));
     let options = BlobPropertyBag::new();
-    options.set_type("image/bmp");
+    options.set_type("image/png");
     Blob::new_with_u8_array_sequence_and_options(&parts, &options).ok()
 }
 
-/// A BMP with a `BITMAPV4HEADER` (Windows GDI reference), whose channel masks take RGBA as it is: a copy and
-/// no compression, since this happens between two questions.
-fn bitmap(width: u32, height: u32, rgba: &[u8]) -> Option<Vec<u8>> {
-    const HEADERS: u32 = 14 + 108;
-    let bytes = u32::try_from(rgba.len()).ok()?;
-    let mut file = Vec::with_capacity((HEADERS + bytes) as usize);
-    file.extend_from_slice(b"BM");
-    let top_down = i32::try_from(height).ok()?.wrapping_neg();
-    #[allow(clippy::cast_sign_loss)]
-    let size = [108, width, top_down as u32];
-    let planes_and_depth = 1 | 32 << 16;
-    let bit_fields = 3;
-    let masks = [0xff, 0xff00, 0xff_0000, 0xff00_0000];
-    let srgb = u32::from_be_bytes(*b"sRGB");
-    let words = [HEADERS + bytes, 0, HEADERS].into_iter().chain(size);
-    let words = words.chain([planes_and_depth, bit_fields, bytes, 0, 0, 0, 0]);
-    let words = words.chain(masks).chain([srgb]).chain([0; 12]);
-    words.for_each(|word| file.extend_from_slice(&word.to_le_bytes()));
-    file.extend_from_slice(rgba);
-    Some(file)
+/// A PNG (RFC 2083) of RGBA pixels in stored blocks: a copy and no compression, since this happens between
+/// two questions, and without the promises of `OffscreenCanvas`.
+fn png(width: u32, height: u32, rgba: &[u8]) -> Vec<u8> {
+    let mut rows = Vec::with_capacity(rgba.len() + height as usize);
+    for row in rgba.chunks_exact(4 * width.max(1) as usize) {
+        rows.push(0);
+        rows.extend_from_slice(row);
+    }
+    let mut data = vec![0x78, 0x01];
+    let mut blocks = rows.chunks(0xffff).peekable();
+    while let Some(block) = blocks.next() {
+        #[allow(clippy::cast_possible_truncation)]
+        let length = block.len() as u16;
+        data.push(u8::from(blocks.peek().is_none()));
+        data.extend_from_slice(&length.to_le_bytes());
+        data.extend_from_slice(&(!length).to_le_bytes());
+        data.extend_from_slice(block);
+    }
+    data.extend_from_slice(&adler(&rows).to_be_bytes());
+    let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    // Eight bits, RGBA, and the only compression, filtering and order of rows that need no work.
+    header.extend_from_slice(&[8, 6, 0, 0, 0]);
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, content) in [(b"IHDR", &header), (b"IDAT", &data), (b"IEND", &Vec::new())] {
+        #[allow(clippy::cast_possible_truncation)]
+        file.extend_from_slice(&(content.len() as u32).to_be_bytes());
+        let from = file.len();
+        file.extend_from_slice(name);
+        file.extend_from_slice(content);
+        let check = crc(&file[from..]);
+        file.extend_from_slice(&check.to_be_bytes());
+    }
+    file
+}
+
+/// Adler-32 (RFC 1950); 5552 is the longest run that 32 bits can sum up.
+fn adler(bytes: &[u8]) -> u32 {
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for run in bytes.chunks(5552) {
+        for byte in run {
+            a += u32::from(*byte);
+            b += a;
+        }
+        (a, b) = (a % 65_521, b % 65_521);
+    }
+    b << 16 | a
+}
+
+/// CRC-32 (RFC 2083, appendix 15).
+fn crc(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut i = 0;
+        while i < 256 {
+            #[allow(clippy::cast_possible_truncation)]
+            let mut c = i as u32;
+            let mut bit = 0;
+            while bit < 8 {
+                c = if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 };
+                bit += 1;
+            }
+            table[i] = c;
+            i += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |c, byte| TABLE[((c ^ u32::from(*byte)) & 0xff) as usize] ^ (c >> 8))
 }

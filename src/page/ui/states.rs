@@ -68,7 +68,8 @@ pub fn Loading(words: &'static Words, #[prop(into)] step: Signal<Step>) -> AnyVi
         </ol>
     };
     let rest = (meter(share, label, words.fetching), steps).into_any();
-    state(words.fetching.into_any(), words.fetching_hint.into_any(), rest)
+    let title = move || if step.get() == Step::Prepare { words.preparing } else { words.fetching };
+    state(title.into_any(), words.fetching_hint.into_any(), rest)
 }
 
 /// Predictions are under way and none of them is a question yet.
