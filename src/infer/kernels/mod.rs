@@ -15,6 +15,17 @@
 //! | [`dense`], [`depthwise`], [`pooling`] | the loops, over plain slices |
 //! | [`lanes`] | four numbers at once: Wasm SIMD, or an array anywhere else |
 //!
+//! Measured in Chromium 156 on a Zen 3 server core, one thread, interleaved, against onnxruntime-web 1.30 (how many
+//! times as fast; the machine was busy, so only the ratios tell):
+//!
+//! | model | tract's own way | channels last |
+//! |---|---|---|
+//! | fashion_cnn | 0.55 | 1.9 |
+//! | detypify_i8 | 0.96 | 2.0 |
+//! | efficientnet_lite0_i8 | 1.2 | 2.1 |
+//!
+//! A 5x8 or 6x8 tile runs at half the speed of the 4x8 one: its sums are spilled.
+//!
 //! Whatever is not recognised stays tract's: an unusual model is slower, never wrong.
 
 mod dense;
