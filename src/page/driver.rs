@@ -36,6 +36,9 @@ use crate::wire::{export, worker::Kernel};
 /// Most set-aside items that are listed: nobody reads more, and the page stays quick.
 const ASIDES_LISTED: usize = 1_000;
 
+/// How often counts are brought up to date while the person has a question.
+const REFRESH_EVERY_MS: u32 = 100;
+
 /// What the host page gives when it mounts the element.
 pub struct Given {
     /// The configuration as JSON, attributes written over it, addresses absolute.
@@ -67,6 +70,8 @@ pub struct Driver {
     pub held: Rc<Held>,
     wake: RefCell<Option<(i64, Timeout)>>,
     soon: RefCell<Option<Timeout>>,
+    later: RefCell<Option<Timeout>>,
+    me: Weak<Self>,
     abort: RefCell<AbortController>,
     waiting_for_delivery: RefCell<Vec<Function>>,
     halted: Cell<bool>,
@@ -103,6 +108,8 @@ impl Driver {
                 held,
                 wake: RefCell::new(None),
                 soon: RefCell::new(None),
+                later: RefCell::new(None),
+                me: me.clone(),
                 abort: RefCell::new(abort),
                 waiting_for_delivery: RefCell::default(),
                 halted: Cell::new(false),
@@ -135,6 +142,7 @@ impl Driver {
         self.workers.take();
         self.wake.take();
         self.soon.take();
+        self.later.take();
         self.lead.take();
         self.session.take();
         self.store.take();
@@ -502,7 +510,9 @@ impl Driver {
             return;
         }
         let mut told = Vec::new();
+        let mut unhurried = true;
         while let Some(notice) = self.next_notice() {
+            unhurried &= matches!(notice, Notice::Predicted { .. } | Notice::Arrived(_));
             let mut slot = self.session.borrow_mut();
             let Some(session) = slot.as_mut() else { break };
             session.notice(notice, now());
@@ -511,7 +521,13 @@ impl Driver {
             }
         }
         self.busy.set(false);
-        self.refresh();
+        // While the person has a question, counts that grow by the thousand are shown now and then: the next
+        // key press finds the page free.
+        if unhurried && self.desk.question.with_untracked(Option::is_some) {
+            self.refresh_later();
+        } else {
+            self.refresh();
+        }
         self.set_alarm();
         // Last, since the host page may call us from its listeners.
         for (name, detail) in told {
@@ -570,7 +586,7 @@ impl Driver {
         Some((key, source, part))
     }
 
-    fn me(&self) -> Option<(Store, Desk)> {
+    fn store(&self) -> Option<(Store, Desk)> {
         self.store.borrow().clone().map(|store| (store, self.desk))
     }
 
@@ -595,7 +611,7 @@ impl Driver {
     }
 
     fn commit(&self, records: Vec<Correction>) {
-        let Some((store, desk)) = self.me() else { return };
+        let Some((store, desk)) = self.store() else { return };
         spawn_local(async move {
             let ids = records.iter().map(|record| record.id).collect();
             let kept = store.commit(&records).await;
@@ -611,7 +627,7 @@ impl Driver {
     }
 
     fn deliver(&self, errand: Errand) {
-        let Some((store, desk)) = self.me() else { return };
+        let Some((store, desk)) = self.store() else { return };
         let delivery = self.config.borrow().delivery.clone();
         spawn_local(async move {
             match errand {
@@ -640,6 +656,18 @@ impl Driver {
                 }
             }
         });
+    }
+
+    fn refresh_later(&self) {
+        let mut later = self.later.borrow_mut();
+        if later.is_none() {
+            let me = self.me.clone();
+            *later = Some(Timeout::new(REFRESH_EVERY_MS, move || {
+                let Some(driver) = me.upgrade() else { return };
+                driver.later.take();
+                driver.refresh();
+            }));
+        }
     }
 
     /// Brings every signal up to date; those that stay the same wake nobody.
@@ -709,7 +737,7 @@ impl Driver {
             Order::UseKeys(keys) => {
                 let text = keys.to_text();
                 self.desk.keys.set(keys);
-                if let Some((store, _)) = self.me() {
+                if let Some((store, _)) = self.store() {
                     spawn_local(async move {
                         let _ = store.set_setting("keys", &text).await;
                     });

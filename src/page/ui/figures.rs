@@ -1,35 +1,72 @@
 //! Numbers as the language of the table writes them, by the browser's own `Intl`.
 
+use std::cell::RefCell;
+
 use js_sys::{Array, Function, Intl, Object, Reflect};
 use wasm_bindgen::JsValue;
 
 use crate::page::text::{Words, fill};
 
-fn written(number: f64, words: &Words, options: &[(&str, JsValue)]) -> String {
-    let settings = Object::new();
-    for (name, value) in options {
-        // Setting a field of a fresh object cannot fail.
-        let _ = Reflect::set(&settings, &(*name).into(), value);
-    }
-    let format: Function = Intl::NumberFormat::new(&Array::of1(&words.locale.into()), &settings).format();
+/// How a number is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Count,
+    Value,
+    Percent { digits: u32 },
+    Megabytes { digits: u32 },
+}
+
+thread_local! {
+    /// Making a format takes the browser a good part of a millisecond, and each key press shows several numbers.
+    static FORMATS: RefCell<Vec<(Form, &'static str, Function)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn written(number: f64, words: &Words, form: Form) -> String {
+    let known = FORMATS.with_borrow(|formats| {
+        let same = formats.iter().find(|(own, locale, _)| *own == form && *locale == words.locale);
+        same.map(|(_, _, format)| format.clone())
+    });
+    let format = known.unwrap_or_else(|| {
+        let format = format(form, words.locale);
+        FORMATS.with_borrow_mut(|formats| formats.push((form, words.locale, format.clone())));
+        format
+    });
     let text = format.call1(&JsValue::UNDEFINED, &number.into());
     text.ok().and_then(|text| text.as_string()).unwrap_or_default()
 }
 
-/// At most so many digits after the point.
-fn digits(most: u32) -> (&'static str, JsValue) {
-    ("maximumFractionDigits", most.into())
+fn format(form: Form, locale: &str) -> Function {
+    let settings = Object::new();
+    let set = |name: &str, value: JsValue| {
+        // Setting a field of a fresh object cannot fail.
+        let _ = Reflect::set(&settings, &name.into(), &value);
+    };
+    match form {
+        Form::Count => set("maximumFractionDigits", 0.into()),
+        // The digits that an f32 can hold.
+        Form::Value => set("maximumSignificantDigits", 7.into()),
+        Form::Percent { digits } => {
+            set("style", "percent".into());
+            set("maximumFractionDigits", digits.into());
+        }
+        Form::Megabytes { digits } => {
+            set("style", "unit".into());
+            set("unit", "megabyte".into());
+            set("maximumFractionDigits", digits.into());
+        }
+    }
+    Intl::NumberFormat::new(&Array::of1(&locale.into()), &settings).format()
 }
 
 /// A count: `1,000`.
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn count(n: usize, words: &Words) -> String {
-    written(n as f64, words, &[digits(0)])
+    written(n as f64, words, Form::Count)
 }
 
 /// A value of a table, with the seven digits that an f32 can hold.
 pub(crate) fn number(n: f32, words: &Words) -> String {
-    written(f64::from(n), words, &[("maximumSignificantDigits", 7.into())])
+    written(f64::from(n), words, Form::Value)
 }
 
 /// A probability in per cent, rounded down: 89.7 % must not read as the 90 % that was asked for, nor 99.96 % as certainty.
@@ -38,17 +75,13 @@ pub(crate) fn percent(p: f64, words: &Words) -> String {
     let steps = if near_certain { 1000.0 } else { 100.0 };
     // An f32 of 0.9 is a little less than 0.9.
     let shown = (p * steps + 1e-3).floor() / steps;
-    written(shown, words, &[("style", "percent".into()), digits(near_certain.into())])
+    written(shown, words, Form::Percent { digits: near_certain.into() })
 }
 
 /// A length of data: `1.9 MB`.
 pub(crate) fn megabytes(bytes: f64, words: &Words) -> String {
     let mb = bytes / 1e6;
-    written(
-        mb,
-        words,
-        &[("style", "unit".into()), ("unit", "megabyte".into()), digits(u32::from(mb < 100.0))],
-    )
+    written(mb, words, Form::Megabytes { digits: u32::from(mb < 100.0) })
 }
 
 /// A length of time, roughly: seconds, minutes, or hours and tens of minutes.
