@@ -42,7 +42,8 @@ fn everything() -> Value {
         "delivery": {
             "url": "/api/records", "method": "PUT", "headers": {"X-Team": "blue", "Authorization": "Bearer abc"},
             "batch_size": 10, "format": "jsonl", "accepted": true, "retry": {"base_ms": 500, "cap_ms": 60000},
-            "timeout_ms": 5000
+            "timeout_ms": 5000,
+            "confirm": "status"
         }
     })
 }
@@ -350,6 +351,11 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
             "an unknown key of the back-off",
             delivery(json!({"retry": {"times": 5}})),
             "`delivery.retry.times`: found an unknown key, expected one of base_ms, cap_ms",
+        ),
+        (
+            "a confirmation of another kind",
+            delivery(json!({"confirm": "maybe"})),
+            "`delivery.confirm`: found \"maybe\", expected \"records\" or \"status\"",
         ),
         (
             "no time to answer",

@@ -146,6 +146,20 @@ fn nothing_is_leaked_to_keep_it_alive() {
     none(&offences(lends, leaks), "an element that is removed gives everything back");
 }
 
+/// Every `hitl-…` event that stands in quotes in a text.
+fn events(text: &str) -> std::collections::BTreeSet<String> {
+    let quoted = text.split('"').filter(|word| word.starts_with("hitl-") && !word.contains(['/', ' ', ':']));
+    quoted.filter(|word| *word != "hitl-labeler").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_event_that_is_told_is_in_the_public_face_and_none_besides() {
+    let told = events(&fs::read_to_string(root().join("src/page/events.rs")).unwrap());
+    let face = events(&fs::read_to_string(root().join("www/element.d.ts")).unwrap());
+    assert!(told.len() >= 8, "{told:?}");
+    assert_eq!(told, face);
+}
+
 /// Names of all packages that a browser build with this feature links.
 fn tree(feature: &str) -> Vec<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

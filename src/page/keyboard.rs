@@ -10,7 +10,8 @@ use web_sys::{Document, Element, HtmlElement, KeyboardEvent};
 
 use super::desk::{Desk, Panel};
 use super::keys::Deed;
-use crate::domain::session::{Notice, Phase};
+use crate::domain::correction::Role;
+use crate::domain::session::{Notice, Phase, Why};
 use leptos::prelude::*;
 
 /// Holds the listeners; dropping it gives them back.
@@ -87,12 +88,18 @@ fn act(deed: Deed, desk: Desk) -> bool {
     if deed == Deed::Close {
         let zoomed = desk.zoomed.get_untracked();
         let panel = desk.panel.get_untracked() != Panel::None;
+        // An item that was opened from a list, not a question that waits for an answer.
+        let looking = desk.question.with_untracked(|question| {
+            question.as_ref().is_some_and(|q| q.role == Role::Review || matches!(q.why, Why::SetAside(_)))
+        });
         if zoomed {
             desk.zoomed.set(false);
         } else if panel {
             desk.panel.set(Panel::None);
+        } else if looking {
+            desk.notice(Notice::Closed);
         }
-        return zoomed || panel;
+        return zoomed || panel || looking;
     }
     if desk.panel.get_untracked() != Panel::None {
         return false;
