@@ -57,7 +57,7 @@ pub fn Card(
                 <p class="ask__reason">{reason}</p>
                 <Choices words labels keys suggestion present on_answer field />
                 <div class="ask__foot">
-                    <button type="button" class="button" hidden=move || !looking.get() on:click=move |_| on_back.run(())>{icon(BACK, true)}{words.back}</button>
+                    <button type="button" class="button" hidden=Signal::derive(move || !looking.get()) on:click=move |_| on_back.run(())>{icon(BACK, true)}{words.back}</button>
                     <div hidden=looking><Last words labels answered=last /></div>
                 </div>
             </div>

@@ -74,8 +74,8 @@ impl Each {
         let bar = move || self.share(id).map(|p| format!("{}%", p * 100.0));
         view! {
             <bdi class="choice__name">{self.name(id)}</bdi>
-            <span class="choice__share">{move || self.share(id).map(|p| percent(p, self.words))}</span>
-            <span class="choice__bar" style:inline-size=move || bar().unwrap_or_else(|| "0".to_owned())></span>
+            <span class="choice__share">{Signal::derive(move || self.share(id).map(|p| percent(p, self.words)))}</span>
+            <span class="choice__bar" style:inline-size=Signal::derive(move || bar().unwrap_or_else(|| "0".to_owned()))></span>
         }
         .into_any()
     }
@@ -88,9 +88,9 @@ fn all(each: Each) -> AnyView {
         let shown = move || key().map(|key| cap(&key, each.words));
         view! {
             <button type="button" class="choice" part="choice" aria-keyshortcuts=key
-                aria-pressed=move || each.present.get().map(|present| (present == id).to_string())
+                aria-pressed=Signal::derive(move || each.present.get().map(|present| (present == id).to_string()))
                 on:click=move |_| each.on_answer.run(id)>
-                <kbd class="key" aria-hidden="true" hidden=move || key().is_none()>{shown}</kbd>
+                <kbd class="key" aria-hidden="true" hidden=Signal::derive(move || key().is_none())>{shown}</kbd>
                 {each.inside(id)}
             </button>
         }
@@ -206,16 +206,16 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
             <input node_ref=field class="field" type="text" role="combobox" aria-expanded="true" aria-controls="found" aria-autocomplete="list"
                 autocomplete="off" autocapitalize="off" spellcheck="false"
                 aria-label=placeholder.clone() placeholder=placeholder
-                aria-activedescendant=move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get())))
+                aria-activedescendant=Signal::derive(move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get()))))
                 prop:value=text on:keydown=pressed
                 on:input=move |event| { text.set(event_target_value(&event)); at.set(0); } />
-            <kbd class="key" aria-hidden="true" hidden=move || !text.with(String::is_empty)>"/"</kbd>
+            <kbd class="key" aria-hidden="true" hidden=Signal::derive(move || !text.with(String::is_empty))>"/"</kbd>
         </div>
         <div node_ref=list id="found" class="choices choices--many" role="listbox" aria-label=words.answers>
             {move || rows.get().into_iter().enumerate().map(row).collect::<Vec<_>>()}
         </div>
-        <p class="choices__none" hidden=move || rows.with(|rows| !rows.is_empty())>
-            {move || fill(words.no_label, &[("text", &text.get())])}
+        <p class="choices__none" hidden=Signal::derive(move || rows.with(|rows| !rows.is_empty()))>
+            {Signal::derive(move || fill(words.no_label, &[("text", &text.get())]))}
         </p>
     }
     .into_any()

@@ -138,13 +138,13 @@ pub fn Delivery(
             <div class="pane__scroll">
                 <dl class="counts">
                     <div><dt>{words.count_saved}</dt><dd>{figure(|v| v.records - v.volatile.min(v.records))}</dd></div>
-                    <div hidden=move || !to_server()><dt>{words.count_under_way}</dt><dd>{figure(|v| v.waiting + v.sending)}</dd></div>
-                    <div hidden=move || !to_server()><dt>{words.count_sent}</dt><dd>{figure(|v| v.sent)}</dd></div>
-                    <div hidden=move || !to_server() data-bad=move || delivery.with(|v| (v.refused > 0).to_string())>
+                    <div hidden=Signal::derive(move || !to_server())><dt>{words.count_under_way}</dt><dd>{figure(|v| v.waiting + v.sending)}</dd></div>
+                    <div hidden=Signal::derive(move || !to_server())><dt>{words.count_sent}</dt><dd>{figure(|v| v.sent)}</dd></div>
+                    <div hidden=Signal::derive(move || !to_server()) data-bad=Signal::derive(move || delivery.with(|v| (v.refused > 0).to_string()))>
                         <dt>{words.count_refused}</dt><dd>{figure(|v| v.refused)}</dd>
                     </div>
                 </dl>
-                <div class="obstacle" hidden=move || obstacle.with(Option::is_none)>
+                <div class="obstacle" hidden=Signal::derive(move || obstacle.with(Option::is_none))>
                     <p>{obstacle}</p>
                     <button type="button" class="button" on:click=move |_| on_send.run(())>{words.send_now}</button>
                 </div>

@@ -85,7 +85,7 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
         show(scene, desk, words)
     };
     view! {
-        <div part="root" class="frame" lang=words.locale class:keys-off=move || desk.keys.with(|keys| !keys.enabled)
+        <div part="root" class="frame" lang=words.locale class:keys-off=Signal::derive(move || desk.keys.with(|keys| !keys.enabled))
             on:keydown=move |event| find_label(&event, body)
             on:dragover=move |event| if has_files(&event) { event.prevent_default(); over.set(true); }
             on:dragleave=move |event| if event.related_target().is_none() { over.set(false) }
@@ -97,9 +97,9 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
                 on_download=Callback::new(move |()| desk.order(Order::Download(Download::JsonLines))) />
             <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
             {move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), body))}
-            <p class="over" hidden=move || !over.get()>{words.let_go}</p>
-            <p class="said" role="status">{move || said_of_question(desk, words)}</p>
-            <p class="said" role="status">{move || said_of_delivery(desk, words)}</p>
+            <p class="over" hidden=Signal::derive(move || !over.get())>{words.let_go}</p>
+            <p class="said" role="status">{Signal::derive(move || said_of_question(desk, words))}</p>
+            <p class="said" role="status">{Signal::derive(move || said_of_delivery(desk, words))}</p>
             {zoom(desk, words)}
             {help(desk, words)}
         </div>

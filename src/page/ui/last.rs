@@ -15,7 +15,7 @@ pub fn Last(
     #[prop(into)] labels: Signal<LabelSet>,
     #[prop(into)] answered: Signal<Option<Answered>>,
 ) -> AnyView {
-    view! { <p class="last">{move || answered.get().map(|last| labels.with(|labels| line(&last, labels, words)))}</p> }
+    view! { <p class="last">{Signal::derive(move || answered.get().map(|last| labels.with(|labels| line(&last, labels, words))))}</p> }
         .into_any()
 }
 

@@ -47,7 +47,7 @@ pub fn Refused(
         .into_any()
     };
     view! {
-        <div hidden=move || records.with(Vec::is_empty)>
+        <div hidden=Signal::derive(move || records.with(Vec::is_empty))>
             <div class="pane__head pane__head--in">
                 <h3 class="pane__sub">{words.refused}</h3>
                 <div class="buttons">

@@ -66,8 +66,8 @@ pub fn Review(
         <section class="pane" aria-labelledby="review-name">
             <div class="pane__head"><div><h2 id="review-name" tabindex="-1">{words.review}</h2><p>{words.review_hint}</p></div><p>{words.least_sure}</p></div>
             <div class="pane__scroll">{inside}</div>
-            <div class="pane__foot" hidden=move || total.get() <= PAGE>
-                <button type="button" class="tool" disabled=move || offset.get() == 0
+            <div class="pane__foot" hidden=Signal::derive(move || total.get() <= PAGE)>
+                <button type="button" class="tool" disabled=Signal::derive(move || offset.get() == 0)
                     on:click=move |_| on_page.run(offset.get_untracked().saturating_sub(PAGE))>{words.previous}</button>
                 <span role="status">{range}</span>
                 <button type="button" class="tool" disabled=is_last on:click=move |_| on_page.run(offset.get_untracked() + PAGE)>{words.next}</button>

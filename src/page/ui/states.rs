@@ -38,7 +38,7 @@ fn meter(share: Signal<f64>, label: Signal<String>, name: &'static str) -> AnyVi
     view! {
         <div class="meter">
             <div class="meter__track" role="progressbar" aria-label=name aria-valuemin="0" aria-valuemax="100" aria-valuenow=percent>
-                <span class="meter__fill" style:inline-size=move || percent() + "%"></span>
+                <span class="meter__fill" style:inline-size=Signal::derive(move || percent() + "%")></span>
             </div>
             <span>{label}</span>
         </div>

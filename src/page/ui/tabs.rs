@@ -61,10 +61,10 @@ pub fn Tabs(
     let tab = move |own: Pane, word: &'static str, twice: bool, of: fn(&Progress) -> usize| {
         let selected = move || pane.get() == own;
         view! {
-            <button type="button" class="tab" role="tab" aria-controls="body" aria-selected=move || selected().to_string()
-                tabindex=move || if selected() { "0" } else { "-1" } on:click=move |_| on_pane.run(own)>
+            <button type="button" class="tab" role="tab" aria-controls="body" aria-selected=Signal::derive(move || selected().to_string())
+                tabindex=Signal::derive(move || if selected() { "0" } else { "-1" }) on:click=move |_| on_pane.run(own)>
                 <span class="tab__word" data-word=word>{word}</span>
-                <span class="tab__count" class:tab__count--twice=twice>{move || counts.with(|counts| count(of(counts), words))}</span>
+                <span class="tab__count" class:tab__count--twice=twice>{Signal::derive(move || counts.with(|counts| count(of(counts), words)))}</span>
             </button>
         }
         .into_any()
@@ -78,12 +78,12 @@ pub fn Tabs(
                 {tab(Pane::Accepted, words.accepted, true, |c| c.accepted)}
                 {tab(Pane::SetAside, words.set_aside, false, |c| c.aside)}
             </div>
-            <button type="button" class="tab tab--delivery" role="tab" aria-controls="body" aria-selected=move || selected().to_string()
-                tabindex=move || if selected() { "0" } else { "-1" } on:click=move |_| on_pane.run(Pane::Delivery)>
+            <button type="button" class="tab tab--delivery" role="tab" aria-controls="body" aria-selected=Signal::derive(move || selected().to_string())
+                tabindex=Signal::derive(move || if selected() { "0" } else { "-1" }) on:click=move |_| on_pane.run(Pane::Delivery)>
                 <span class="said">{words.delivery}": "</span>
-                <span class="mark" data-state=move || state.get().0.mark()></span>
+                <span class="mark" data-state=Signal::derive(move || state.get().0.mark())></span>
                 <span class="tab__word" data-word=word>{word}</span>
-                <span class="tab__count tab__count--twice">{move || Some(state.get().1).filter(|n| *n > 0).map(|n| count(n, words))}</span>
+                <span class="tab__count tab__count--twice">{Signal::derive(move || Some(state.get().1).filter(|n| *n > 0).map(|n| count(n, words)))}</span>
             </button>
         </div>
     }

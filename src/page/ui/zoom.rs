@@ -60,18 +60,18 @@ pub fn Zoom(
     view! {
         <dialog node_ref=dialog class="zoom" aria-labelledby="zoom-name" on:close=move |_| on_close.run(())>
             <div class="dialog__head">
-                <h2 id="zoom-name">{move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)])))}</h2>
+                <h2 id="zoom-name">{Signal::derive(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)]))))}</h2>
                 <div class="zoom__tools">
-                    <button type="button" class="icon" aria-label=words.smaller disabled=move || level.get() == 0 on:click=move |_| change(-1)>{icon(SMALLER, false)}</button>
-                    <span class="zoom__level" role="status">{move || percent(f64::from(LEVELS[level.get()]) / 100.0, words)}</span>
-                    <button type="button" class="icon" aria-label=words.larger disabled=move || level.get() + 1 == LEVELS.len() on:click=move |_| change(1)>{icon(LARGER, false)}</button>
+                    <button type="button" class="icon" aria-label=words.smaller disabled=Signal::derive(move || level.get() == 0) on:click=move |_| change(-1)>{icon(SMALLER, false)}</button>
+                    <span class="zoom__level" role="status">{Signal::derive(move || percent(f64::from(LEVELS[level.get()]) / 100.0, words))}</span>
+                    <button type="button" class="icon" aria-label=words.larger disabled=Signal::derive(move || level.get() + 1 == LEVELS.len()) on:click=move |_| change(1)>{icon(LARGER, false)}</button>
                     <button type="button" class="icon" aria-label=words.close on:click=move |_| on_close.run(())>{icon(CLOSE, false)}</button>
                 </div>
             </div>
-            <div node_ref=room class="zoom__room" tabindex="0" style:--level=move || format!("{}%", LEVELS[level.get()])>
-                <img node_ref=image data-small=move || small.get().to_string() on:load=loaded
-                    src=move || picture.with(|p| p.as_ref().map(|(_, at)| at.clone()))
-                    alt=move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.picture_of, &[("id", id)]))) />
+            <div node_ref=room class="zoom__room" tabindex="0" style:--level=Signal::derive(move || format!("{}%", LEVELS[level.get()]))>
+                <img node_ref=image data-small=Signal::derive(move || small.get().to_string()) on:load=loaded
+                    src=Signal::derive(move || picture.with(|p| p.as_ref().map(|(_, at)| at.clone())))
+                    alt=Signal::derive(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.picture_of, &[("id", id)])))) />
             </div>
         </dialog>
     }
