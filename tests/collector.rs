@@ -1,4 +1,5 @@
 //! The collector as its senders meet it: the real binary, real HTTP on loopback, a real SQLite file.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The configuration's parser, its published schema and its documentation say the same; attributes are a
 //! shorthand of it.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use hitl_labeler::domain::correction::PredictionShown;

@@ -1,4 +1,5 @@
 //! The rules of the house that the compiler does not enforce; `docs/ARCHITECTURE.md` says why they are there.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::fs;

@@ -1,4 +1,5 @@
 //! Real models in tract against onnxruntime's answers, and models that are wrong.
+#![cfg(not(target_arch = "wasm32"))]
 #![cfg(feature = "infer")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_precision_loss)]
 

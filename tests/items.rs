@@ -1,4 +1,5 @@
 //! Items as a page gives them: one by one, as JSON Lines, as a list, as a table; whole and cut anywhere.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use hitl_labeler::domain::item::{Aside, AsideReason, Content, ImageSource, Item};

@@ -1,4 +1,5 @@
 //! The manifest's parser and its published schema say the same, and the parser says it in words.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use hitl_labeler::input::InputSpec;

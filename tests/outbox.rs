@@ -2,6 +2,7 @@
 //! with a plain model of what must hold.
 //!
 //! A normal run takes over 10^5 steps; `PROPTEST_CASES` makes it more (400 steps a case on average).
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

@@ -1,5 +1,6 @@
 //! Stories of a session, in the user's words: what the person, the model, the store, the server and the
 //! other tab do, and what is on screen, kept and delivered then.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 #[path = "session/delivery.rs"]
