@@ -119,6 +119,32 @@ test("an element that is removed gives back its workers and its keys; one that i
   await until(async () => (await labeler.progress())?.answered === 2, "both answers are there again");
 });
 
+test("an element that is removed while it starts does nothing more and complains of nothing", async () => {
+  let begin;
+  const begun = new Promise((resolve) => (begin = resolve));
+  server.route("/slow.json", () => begin());
+  server.route("/items.json", rows(3));
+  const element = `<hitl-labeler model="/slow.json" items="/items.json"></hitl-labeler>`;
+  const labeler = await Labeler.open(context, server.host("/", element));
+  await begun;
+  await until(() => labeler.page.workers().length > 0, "workers are being prepared");
+  await labeler.run((element) => element.remove());
+  await until(() => labeler.page.workers().length === 0, "every worker is gone");
+  await settle(labeler.page);
+  assert.deepEqual(await labeler.page.evaluate(() => heard), []);
+  // Changing it while it starts counts once, too.
+  await labeler.page.evaluate((items) => {
+    const element = document.createElement("hitl-labeler");
+    document.body.append(element);
+    element.config = { labels: ["a", "b"] };
+    element.config = { labels: ["yes", "no"] };
+    element.items = items;
+  }, rows(3));
+  await labeler.asked();
+  assert.equal(await labeler.part(".choice__name").first().textContent(), "yes");
+  assert.deepEqual(await labeler.heard("hitl-error"), []);
+});
+
 // ---------------------------------------------------------------- keys
 
 test("keys act only while the element has the focus or the pointer, and never in the host page's inputs", async () => {
