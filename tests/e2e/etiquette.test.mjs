@@ -128,10 +128,14 @@ test("an element that is removed while it starts does nothing more and complains
   const labeler = await Labeler.open(context, server.host("/", element));
   await begun;
   await until(() => labeler.page.workers().length > 0, "workers are being prepared");
-  await labeler.run((element) => element.remove());
+  await labeler.run((element) => {
+    globalThis.complaints = [];
+    element.addEventListener("hitl-error", ({ detail }) => complaints.push(detail.message));
+    element.remove();
+  });
   await until(() => labeler.page.workers().length === 0, "every worker is gone");
   await settle(labeler.page);
-  assert.deepEqual(await labeler.page.evaluate(() => heard), []);
+  assert.deepEqual(await labeler.page.evaluate(() => complaints), []);
   // Changing it while it starts counts once, too.
   await labeler.page.evaluate((items) => {
     const element = document.createElement("hitl-labeler");
