@@ -94,7 +94,12 @@ export class HitlLabeler extends Base {
         this[name] = value;
       }
     }
-    this.#restart();
+    // One that was moved within its page is still mounted, and goes on.
+    if (!this.#mounted) this.#restart();
+  }
+
+  adoptedCallback() {
+    this.#restart(); // its keys and addresses are another document's now
   }
 
   disconnectedCallback() {

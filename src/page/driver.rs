@@ -15,6 +15,7 @@ use web_sys::{AbortController, FileList, HtmlElement};
 
 use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, Trouble};
 use super::keys::{Deed, KeyMap};
+use super::settings::Settings;
 use super::source::{self, Held};
 use super::store::{self, OtherTab, Store};
 use super::workers::{Heard, ModelFile, Workers};
@@ -41,8 +42,8 @@ const REFRESH_EVERY_MS: u32 = 100;
 
 /// What the host page gives when it mounts the element.
 pub struct Given {
-    /// The configuration as JSON, attributes written over it, addresses absolute.
-    pub config: Value,
+    /// Where the configuration stands.
+    pub settings: Rc<Settings>,
     /// Items from a property: an array, iterable or async iterable; undefined if there are none.
     pub items: JsValue,
     /// Makes a worker that loads the worker's Wasm.
@@ -118,18 +119,16 @@ impl Driver {
         })
     }
 
-    /// Uses this configuration from the next start on.
-    pub fn configure(&self, config: Value) {
-        self.given.borrow_mut().config = config;
-    }
-
     /// Starts from the beginning.
     pub fn start(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
         self.desk.opening.set(Opening::Starting);
-        let driver = self.clone();
+        let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
-            if let Err((what, problems)) = driver.open().await {
+            // What fails because it was stopped meanwhile concerns nobody.
+            if let Err((what, problems)) = driver.open().await
+                && driver.generation.get() == generation
+            {
                 driver.broken(what, problems);
             }
         });
@@ -151,7 +150,13 @@ impl Driver {
 
     async fn open(self: &Rc<Self>) -> Result<(), (Broken, Vec<String>)> {
         let generation = self.generation.get();
-        let config = config::parse(&self.given.borrow().config).map_err(in_configuration)?;
+        let signal = self.abort.borrow().signal();
+        let settings = self.given.borrow().settings.clone();
+        let written = settings.read(&signal).await.map_err(|problems| (Broken::Configuration, problems))?;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        let config = config::parse(&written).map_err(in_configuration)?;
         *self.config.borrow_mut() = config.clone();
         self.halted.set(!config.autostart);
         match config.theme {
@@ -159,7 +164,6 @@ impl Driver {
             Theme::Light => drop(self.host.set_attribute("theme", "light")),
             Theme::Dark => drop(self.host.set_attribute("theme", "dark")),
         }
-        let signal = self.abort.borrow().signal();
         let workers = config.workers.unwrap_or_else(usual_workers);
         if config.model.is_some() {
             self.prepare_workers(workers);
@@ -428,7 +432,7 @@ impl Driver {
     /// Takes in items from a property.
     pub fn add_items(self: &Rc<Self>, items: JsValue) {
         let (driver, generation) = (self.clone(), self.generation.get());
-        self.notice(Notice::SourceOpened);
+        self.source_opened();
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
@@ -438,17 +442,22 @@ impl Driver {
     }
 
     fn add_files(self: &Rc<Self>, files: FileList) {
-        if matches!(self.desk.opening.get_untracked(), Opening::Broken { what: Broken::Items, .. }) {
-            self.desk.opening.set(Opening::Open);
-        }
         let (driver, generation) = (self.clone(), self.generation.get());
-        self.notice(Notice::SourceOpened);
+        self.source_opened();
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
             let ended = source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await;
             driver.source_ended(generation, ended.err().map(|why| why.to_string()));
         });
+    }
+
+    /// Other items than those that could not be had.
+    fn source_opened(&self) {
+        if matches!(self.desk.opening.get_untracked(), Opening::Broken { what: Broken::Items, .. }) {
+            self.desk.opening.set(Opening::Open);
+        }
+        self.notice(Notice::SourceOpened);
     }
 
     /// Names of the columns that the model reads; empty if it reads pictures.

@@ -10,17 +10,16 @@ use leptos::prelude::*;
 use leptos::tachys::view::any_view::AnyViewState;
 use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, HtmlElement};
 
-use super::desk::{Broken, Download, Opening};
+use super::desk::Download;
 use super::driver::{Driver, Given, thresholds};
 use super::keyboard::Keyboard;
+use super::settings::Settings;
 use super::text::words;
 use super::ui::labeler::Labeler;
-use super::{download, events, model};
+use super::{download, events};
 use crate::domain::session::Notice;
-use crate::wire::config;
 
 /// A mounted element; dropping it gives back workers, listeners, timers, requests and the view.
 pub struct Mounted {
@@ -50,19 +49,23 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
         host.owner_document().ok_or_else(|| js_sys::Error::new("the element is in no document"))?;
     let spawn_worker: Function =
         option("spawnWorker").dyn_into().map_err(|_| js_sys::Error::new("spawnWorker is not a function"))?;
+    let attributes = pairs(&option("attributes"));
+    let written = from_js(&option("config"));
+    let words = words(&language(&document, &attributes, &written));
     let given = Given {
-        config: Value::Null,
+        settings: Rc::new(Settings {
+            file: option("configUrl").as_string(),
+            property: written,
+            attributes,
+            base: option("base").as_string().unwrap_or_default(),
+        }),
         items: option("items"),
         spawn_worker,
         project: option("project").as_string().unwrap_or_default(),
     };
     let abort = AbortController::new()?;
-    let signal = abort.signal();
     let driver = Driver::new(host.clone(), given, abort);
     let desk = driver.desk;
-    let attributes = pairs(&option("attributes"));
-    let written = from_js(&option("config"));
-    let words = words(&language(&document, &attributes, &written));
     let view = mount_to(root, move || {
         provide_context(desk);
         view! { <Labeler words /> }.into_any()
@@ -76,18 +79,7 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     });
     let listeners = listeners(&document, &driver);
     let keyboard = Keyboard::new(&document, &host, desk);
-    let text = |name: &str| option(name).as_string();
-    let (config_url, base) = (text("configUrl"), text("base").unwrap_or_default());
-    let starting = driver.clone();
-    spawn_local(async move {
-        match configuration(config_url.as_deref(), written, &attributes, &base, &signal).await {
-            Ok(config) => {
-                starting.configure(config);
-                starting.start();
-            }
-            Err(problems) => desk.opening.set(Opening::Broken { what: Broken::Configuration, problems }),
-        }
-    });
+    driver.start();
     Ok(Mounted { driver, view: RefCell::new(Some(view)), _keyboard: keyboard, _listeners: listeners })
 }
 
@@ -106,34 +98,6 @@ fn listeners(document: &web_sys::Document, driver: &Rc<Driver>) -> Vec<EventList
         }
     }
     all
-}
-
-/// File, property and attributes as one configuration, its addresses absolute.
-async fn configuration(
-    url: Option<&str>,
-    written: Value,
-    attributes: &[(String, String)],
-    base: &str,
-    signal: &web_sys::AbortSignal,
-) -> Result<Value, Vec<String>> {
-    let lines =
-        |problems: crate::reader::Problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let absolute = |base: &str, address: &str| Some(web_sys::Url::new_with_base(address, base).ok()?.href());
-    let mut document = if written.is_null() { Value::Object(serde_json::Map::new()) } else { written };
-    if let Some(url) = url {
-        let response =
-            model::get(url, signal).await.map_err(|why| vec![format!("The configuration {url}: {why}")])?;
-        let text = match response.text() {
-            Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
-            Err(_) => None,
-        };
-        let file = config::document(&text.unwrap_or_default()).map_err(lines)?;
-        let file = config::rebase(file, &|address| absolute(url, address));
-        document = config::merge(file, config::rebase(document, &|address| absolute(base, address)));
-    }
-    let attributes: Vec<_> = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let document = config::overlay(document, &attributes).map_err(lines)?;
-    Ok(config::rebase(document, &|address| absolute(base, address)))
 }
 
 /// The element's language by attribute or property, else the document's.
