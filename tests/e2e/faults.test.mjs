@@ -291,6 +291,14 @@ test("an answer that names no record counts for nothing, and the person reads ho
   arrivedOnce(state.kept, items);
 });
 
+test("a server that answers by status alone will do where the configuration says so", async () => {
+  const state = backend(server, "/records", (number) => (number ? "mute" : "html"));
+  const labeler = await open(manual(ids(2), { delivery: { url: "/records", confirm: "status", retry: RETRY } }));
+  await answerAll(labeler, 1);
+  await labeler.waitForDelivered(1);
+  assert.ok(state.requests.length >= 2, "a web page is no answer even then");
+});
+
 test("a refused record is shown with the server's reason, and goes when it is tried again", async () => {
   const state = backend(server, "/records", () => "refuse");
   const labeler = await open(manual(ids(2), { delivery: { url: "/records", retry: RETRY } }));
@@ -439,6 +447,29 @@ test("an item over which the workers hang is given to the person, and the others
   await labeler.answer("2");
   const record = (await labeler.records()).find(({ item_id }) => item_id === "endless");
   assert.deepEqual([record.answer.label, record.prediction ?? null], ["trouser", null]);
+});
+
+test("a worker that dies is replaced, and every item has its prediction", async () => {
+  const lines = (await fashion(300)).map((item) => JSON.stringify(item));
+  let rest;
+  server.route("/items.jsonl", (_, response) => {
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    response.write(`${lines.slice(0, 20).join("\n")}\n`);
+    rest = () => response.end(lines.slice(20).join("\n"));
+  });
+  const labeler = await open({ model: MODEL, items: "/items.jsonl", policy: { accept_at: 1 }, item_deadline_ms: 300, workers: 2 });
+  await labeler.waitForPredictions(20);
+  const started = [];
+  labeler.page.on("worker", (worker) => started.push(worker));
+  // It goes without a word, as a crashed process does. Only one: an item is tried twice, not thrice.
+  const [dying] = labeler.page.workers();
+  await dying.evaluate(() => setTimeout(() => self.close())).catch(() => {});
+  rest();
+  await labeler.waitForPredictions(300);
+  assert.ok(started.length >= 1, "another took its place");
+  assert.equal((await labeler.run((element) => element.coverage([0]))).predicted, 300);
+  const { accepted, waiting } = await labeler.progress();
+  assert.equal(accepted + waiting, 300);
 });
 
 test("a page whose worker's Wasm is missing says so and goes on without the model", async () => {

@@ -56,6 +56,16 @@ test("the demo predicts what onnxruntime does, and a person's 100 key presses ar
     assert.equal(waiting, 1000 - accepted, "the rest waits for the person");
   });
 
+  await t.test("another threshold counts at once", async () => {
+    const accepted = async (at) => {
+      await labeler.run((element, at) => void (element.acceptAt = at), at);
+      return (await labeler.progress()).accepted;
+    };
+    const [least, usual, most] = [await accepted(0.5), await accepted(0.9), await accepted(0.95)];
+    [979, 730, 652].forEach((expected, i) => assert.ok(Math.abs([least, usual, most][i] - expected) <= 2, `${[least, usual, most]}`));
+    assert.equal(await accepted(0.9), usual);
+  });
+
   await t.test("probabilities are the reference's within 1e-4", async () => {
     const bytes = await readFile(join(dist, "models/fashion-cnn/golden/probabilities.bin"));
     const golden = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
