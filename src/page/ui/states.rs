@@ -100,12 +100,18 @@ pub fn ChooseFiles(
         if let Some(files) = input.files() {
             on_files.run(files);
         }
-        // Choosing the same file again is a change, too.
-        input.set_value("");
+    };
+    let choose = move |_| {
+        if let Some(input) = input.get_untracked() {
+            // Choosing the same file again is a change, too. Not after the change: that would empty the very
+            // list that was handed on, and is read later.
+            input.set_value("");
+            input.click();
+        }
     };
     view! {
         <input node_ref=input type="file" multiple hidden accept="image/*,.json,.jsonl,.ndjson" on:change=chosen />
-        <button type="button" class="button" class:button--main=main on:click=move |_| if let Some(input) = input.get_untracked() { input.click() }>
+        <button type="button" class="button" class:button--main=main on:click=choose>
             {words.choose_files}
         </button>
     }
