@@ -82,7 +82,8 @@ pub fn read<T>(document: &Value, reader: impl FnOnce(Node<'_>) -> Option<T>) -> 
 /// # Errors
 /// Not JSON (one problem with line and column), or what [`read`] reports.
 pub fn read_text<T>(text: &str, reader: impl FnOnce(Node<'_>) -> Option<T>) -> Result<T, Problems> {
-    match serde_json::from_str::<Value>(text) {
+    // As bytes, here as everywhere: texts would bring a second JSON reader along.
+    match serde_json::from_slice::<Value>(text.as_bytes()) {
         Ok(document) => read(&document, reader),
         Err(why) => Err(Problems(vec![Problem {
             path: String::new(),
@@ -266,6 +267,14 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Reads the field `key` into `place` if it is there. A wrong one leaves `place` as it is: its problem
+    /// fails the whole document, and what was read is never seen.
+    pub fn fill<T>(&self, key: &str, place: &mut T, reader: fn(&Node<'_>) -> Option<T>) {
+        if let Some(read) = self.optional(key).and_then(|node| reader(&node)) {
+            *place = read;
+        }
+    }
+
     /// All fields in the document's order.
     pub fn each(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + '_ {
         self.map.iter().map(|(key, value)| {
@@ -274,13 +283,45 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A number as people write it: as JSON has it, or with a plus sign, zeros in front or a bare point.
+///
+/// Read by the JSON reader, since the standard library's brings tables of 10 kB into the page. Of more than
+/// 15 digits the last one may be lost.
+#[must_use]
+pub fn decimal(text: &str) -> Option<f64> {
+    let (minus, rest) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (digits, exponent) = rest.find(['e', 'E']).map_or((rest, ""), |at| rest.split_at(at));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let only_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !only_digits(whole) || !only_digits(fraction) {
+        return None;
+    }
+    let or_zero = |part| if str::is_empty(part) { "0" } else { part };
+    let json = [or_zero(whole.trim_start_matches('0')), ".", or_zero(fraction), exponent].concat();
+    let number = serde_json::from_slice::<Value>(json.as_bytes()).ok()?.as_f64()?;
+    Some(if minus { -number } else { number })
+}
+
 fn joined(path: &str, key: &str) -> String {
-    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-@".contains(c));
+    // Letters of other scripts are not told from their signs here: that would take a table.
+    let simple = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "_-@".contains(c);
+    let plain = !key.is_empty() && key.chars().all(simple);
     match (path.is_empty(), plain) {
-        (_, false) => format!("{path}[{}]", Value::from(key)),
+        (_, false) => format!("{path}[{}]", json_text(&Value::from(key))),
         (true, true) => key.to_owned(),
         (false, true) => format!("{path}.{key}"),
     }
+}
+
+/// A value as JSON; its `Display` would bring a second writer into the page, and an indenting one.
+#[must_use]
+pub fn json_text(value: &Value) -> String {
+    // Writing to memory with text keys cannot fail.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn shortened(value: &Value) -> String {
@@ -289,7 +330,7 @@ fn shortened(value: &Value) -> String {
         Value::Object(_) => "an object".into(),
         Value::Null => "null".into(),
         scalar => {
-            let text = scalar.to_string();
+            let text = json_text(scalar);
             match text.char_indices().nth(60) {
                 Some((end, _)) => format!("{}…", &text[..end]),
                 None => text,
@@ -372,5 +413,26 @@ mod tests {
     fn a_long_value_is_shortened_at_a_character_border() {
         let said = problem_of(json!("é".repeat(100)), |n| n.boolean().map(|_| ()));
         assert!(said.len() < 250 && said.contains('…'));
+    }
+
+    #[test]
+    fn a_number_is_read_as_people_write_it() {
+        for (text, number) in [
+            ("0", 0.0),
+            ("007", 7.0),
+            ("+5", 5.0),
+            ("-.5", -0.5),
+            ("5.", 5.0),
+            ("1e3", 1000.0),
+            ("2.5E-2", 0.025),
+            ("0.1", 0.1),
+            ("123456789.012345", 123_456_789.012_345),
+        ] {
+            assert_eq!(decimal(text), Some(number), "{text}");
+            assert_eq!(text.parse(), Ok(number), "{text}");
+        }
+        for text in ["", "-", ".", "e5", "1e", "1,5", "0x10", "1 2", "NaN", "inf", "--1", "1e999", "١"] {
+            assert_eq!(decimal(text), None, "{text}");
+        }
     }
 }

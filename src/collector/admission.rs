@@ -28,10 +28,7 @@ impl Origin {
         let named = uri.host().is_some_and(|name| !name.is_empty()) && uri.authority()?.as_str() == host;
         let scheme_fits = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
         let default_port = matches!((scheme, uri.port_u16()), ("http", Some(80)) | ("https", Some(443)));
-        // The parser lets a port pass that no machine has.
-        let port = host.strip_prefix(uri.host()?)?.strip_prefix(':');
-        let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok());
-        if !named || !scheme_fits || default_port || !port_fits || host.contains('@') {
+        if !named || !scheme_fits || default_port || host.contains('@') {
             return None;
         }
         let host = Some(host.to_owned());

@@ -4,8 +4,9 @@
 //! items of the batch that it held are tried once more one by one, and an item that fails again is given
 //! back as one that could not be predicted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::few::Few;
 use super::ident::Timestamp;
 use super::item::ItemKey;
 
@@ -89,9 +90,9 @@ pub struct Dispatcher {
     running: bool,
     waiting: VecDeque<ItemKey>,
     /// Items that a worker died over, to be tried alone; `true` for those that had their second try.
-    suspects: BTreeMap<ItemKey, bool>,
+    suspects: Few<ItemKey, bool>,
     retry: VecDeque<ItemKey>,
-    workers: BTreeMap<WorkerId, Worker>,
+    workers: Few<WorkerId, Worker>,
     next_worker: u32,
     next_ticket: u32,
     failed_starts: u32,
@@ -107,9 +108,9 @@ impl Dispatcher {
             rules,
             running: false,
             waiting: VecDeque::new(),
-            suspects: BTreeMap::new(),
+            suspects: Few::default(),
             retry: VecDeque::new(),
-            workers: BTreeMap::new(),
+            workers: Few::default(),
             next_worker: 0,
             next_ticket: 0,
             failed_starts: 0,
@@ -120,7 +121,7 @@ impl Dispatcher {
     /// How many items have no result yet.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        let in_flight: usize = self.workers.values().flat_map(|w| &w.flights).map(|f| f.items.len()).sum();
+        let in_flight: usize = self.workers.iter().flat_map(|(_, w)| &w.flights).map(|f| f.items.len()).sum();
         self.waiting.len() + self.retry.len() + in_flight
     }
 
@@ -133,7 +134,7 @@ impl Dispatcher {
     /// When [`Dispatcher::orders`] should be asked again at the latest.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.workers.values().filter(|w| !w.ready || !w.flights.is_empty()).map(|w| w.deadline).min()
+        self.workers.iter().filter(|(_, w)| !w.ready || !w.flights.is_empty()).map(|(_, w)| w.deadline).min()
     }
 
     /// Hands out work from now on (`true`) or only waits for what is out (`false`).
@@ -153,7 +154,7 @@ impl Dispatcher {
 
     /// The worker has loaded the model.
     pub fn ready(&mut self, worker: WorkerId) {
-        if let Some(worker) = self.workers.get_mut(&worker) {
+        if let Some(worker) = self.workers.get_mut(worker) {
             worker.ready = true;
             self.failed_starts = 0;
         }
@@ -162,11 +163,11 @@ impl Dispatcher {
     /// The worker has answered: the items that it was given; `None` for a late answer that nobody waits
     /// for any more.
     pub fn done(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) -> Option<Vec<ItemKey>> {
-        let worker = self.workers.get_mut(&worker)?;
+        let worker = self.workers.get_mut(worker)?;
         let at = worker.flights.iter().position(|flight| flight.ticket == ticket)?;
         let flight = worker.flights.remove(at)?;
         for item in &flight.items {
-            self.suspects.remove(item);
+            self.suspects.remove(*item);
         }
         #[allow(clippy::cast_precision_loss)]
         let each = now.since(flight.sent) as f64 / flight.items.len().max(1) as f64;
@@ -181,7 +182,7 @@ impl Dispatcher {
 
     /// The worker died; the items that failed for the second time come back.
     pub fn lost(&mut self, worker: WorkerId) -> Vec<ItemKey> {
-        let Some(worker) = self.workers.remove(&worker) else { return Vec::new() };
+        let Some(worker) = self.workers.remove(worker) else { return Vec::new() };
         if !worker.ready {
             self.failed_starts += 1;
         }
@@ -195,7 +196,7 @@ impl Dispatcher {
             let alone = flight.items.len() == 1;
             for item in flight.items {
                 // In a batch one item is guilty and the others are not: each gets a try alone.
-                if alone && self.suspects.remove(&item) == Some(true) {
+                if alone && self.suspects.remove(item) == Some(true) {
                     failed.push(item);
                 } else {
                     self.suspects.insert(item, alone);
@@ -210,7 +211,7 @@ impl Dispatcher {
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Vec<WorkerId> {
         let late = |w: &Worker| (!w.ready || !w.flights.is_empty()) && w.deadline <= now;
-        self.workers.iter().filter(|(_, w)| late(w)).map(|(id, _)| *id).collect()
+        self.workers.iter().filter(|(_, w)| late(w)).map(|(id, _)| id).collect()
     }
 
     /// What is to be done now. Calling it twice without news yields nothing new.
@@ -232,7 +233,7 @@ impl Dispatcher {
                 .workers
                 .iter()
                 .filter(|(_, w)| w.ready && w.flights.len() == depth)
-                .map(|(id, _)| *id)
+                .map(|(id, _)| id)
                 .collect();
             for id in free {
                 let items = self.next_items();
@@ -241,7 +242,7 @@ impl Dispatcher {
                 }
                 let ticket = Ticket(self.next_ticket);
                 self.next_ticket = self.next_ticket.wrapping_add(1);
-                if let Some(worker) = self.workers.get_mut(&id) {
+                if let Some(worker) = self.workers.get_mut(id) {
                     if worker.flights.is_empty() {
                         worker.deadline = deadline(&self.rules, items.len(), now);
                     }
@@ -256,7 +257,7 @@ impl Dispatcher {
     /// Stops every worker.
     pub fn stop(&mut self) -> Vec<Order> {
         self.running = false;
-        std::mem::take(&mut self.workers).into_keys().map(Order::Stop).collect()
+        std::mem::take(&mut self.workers).iter().map(|(id, _)| Order::Stop(id)).collect()
     }
 
     fn next_items(&mut self) -> Vec<ItemKey> {

@@ -8,6 +8,7 @@
 
 pub mod correction;
 pub mod dispatch;
+pub mod few;
 pub mod ident;
 pub mod item;
 pub mod label;

@@ -156,15 +156,21 @@ impl Outbox {
         refused: impl IntoIterator<Item = (RecordId, Arc<str>)>,
         sent: usize,
     ) {
-        self.batches = batches.into_iter().map(|batch| (batch, Under::Ready)).collect();
-        self.batches.make_contiguous().sort_by_key(|(batch, _)| batch.records.first().copied());
-        self.waiting = waiting.into_iter().collect();
+        self.batches.clear();
+        for batch in batches {
+            let at = self.batches.partition_point(|(other, _)| other.records.first() < batch.records.first());
+            self.batches.insert(at, (batch, Under::Ready));
+        }
+        // Filled one by one, here and elsewhere: `collect` brings a sort along for each type.
+        self.waiting.clear();
+        self.waiting.extend(waiting);
         for (batch, _) in &self.batches {
             for record in &batch.records {
                 self.waiting.remove(record);
             }
         }
-        self.refused = refused.into_iter().collect();
+        self.refused.clear();
+        self.refused.extend(refused);
         // What was refused and is being tried again is on its way.
         for record in self.batches.iter().flat_map(|(batch, _)| &batch.records) {
             self.refused.remove(record);
@@ -272,7 +278,8 @@ impl Outbox {
         chance: &mut Chance,
         now: Timestamp,
     ) -> Errand {
-        let mut unheard: BTreeSet<_> = batch.records.iter().copied().collect();
+        let mut unheard = BTreeSet::<RecordId>::new();
+        unheard.extend(&batch.records);
         let (mut sent, mut refused) = (Vec::new(), Vec::new());
         for (record, verdict) in verdicts {
             if !unheard.remove(&record) {

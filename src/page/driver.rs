@@ -28,6 +28,7 @@ use crate::domain::label::LabelSet;
 use crate::domain::outbox::Errand;
 use crate::domain::session::{Command, Milestone, ModelSpec, Notice, Rules, Session};
 use crate::input::InputSpec;
+use crate::input::card::ModelCard;
 use crate::reader::Problems;
 use crate::wire::config::{self, Config, KeyDeed, Theme};
 use crate::wire::correction::to_record;
@@ -58,8 +59,9 @@ pub struct Driver {
     /// Signals of the view.
     pub desk: Desk,
     given: RefCell<Given>,
-    config: RefCell<Config>,
-    session: RefCell<Option<Session>>,
+    config: RefCell<Rc<Config>>,
+    // Boxed: it is large, and moves through a future while the store is being opened.
+    session: RefCell<Option<Box<Session>>>,
     /// Notices that came while another one was being dealt with, or before there was a session.
     notices: RefCell<VecDeque<Notice>>,
     busy: Cell<bool>,
@@ -156,7 +158,7 @@ impl Driver {
         if self.generation.get() != generation {
             return Ok(());
         }
-        let config = config::parse(&written).map_err(in_configuration)?;
+        let config = Rc::new(config::parse(&written).map_err(in_configuration)?);
         *self.config.borrow_mut() = config.clone();
         self.halted.set(!config.autostart);
         match config.theme {
@@ -170,18 +172,46 @@ impl Driver {
         }
         let manifest = match &config.model {
             Some(at) => {
-                Some(model::manifest(&at.url, &signal).await.map_err(|problems| (Broken::Model, problems))?)
+                let manifest = model::manifest(&at.url, &signal).await;
+                Some(Box::new(manifest.map_err(|problems| (Broken::Model, problems))?))
             }
             None => None,
         };
         if self.generation.get() != generation {
             return Ok(());
         }
-        let card = manifest.as_ref().map(|manifest| &manifest.card);
+        let session = self.session_for(&config, manifest.as_ref().map(|manifest| &manifest.card), workers)?;
+        let restored = self.open_store(&config).await;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        *self.session.borrow_mut() = Some(session);
+        if let Some(notice) = restored {
+            self.notice(notice);
+        }
+        self.take_lead();
+        self.read_items();
+        match manifest {
+            None => {
+                self.desk.opening.set(Opening::Open);
+                self.run();
+            }
+            Some(manifest) => self.fetch_model(manifest, &config),
+        }
+        Ok(())
+    }
+
+    /// Shows the task and makes its session.
+    fn session_for(
+        &self,
+        config: &Config,
+        card: Option<&ModelCard>,
+        workers: usize,
+    ) -> Result<Box<Session>, (Broken, Vec<String>)> {
         let labels = config.labels(card.map(|card| &card.labels)).map_err(in_configuration)?;
         let policy = config.policy(&labels).map_err(in_configuration)?;
         self.show_task(
-            &config,
+            config,
             &labels,
             card.and_then(|card| card.question.as_deref()),
             card.map(|c| &c.input),
@@ -216,24 +246,7 @@ impl Driver {
             },
         };
         self.desk.has_model.set(rules.model.is_some());
-        let restored = self.open_store(&config).await;
-        if self.generation.get() != generation {
-            return Ok(());
-        }
-        *self.session.borrow_mut() = Some(Session::new(rules, random_seed()));
-        if let Some(notice) = restored {
-            self.notice(notice);
-        }
-        self.take_lead();
-        self.read_items();
-        match manifest {
-            None => {
-                self.desk.opening.set(Opening::Open);
-                self.run();
-            }
-            Some(manifest) => self.fetch_model(manifest, &config),
-        }
-        Ok(())
+        Ok(Box::new(Session::new(rules, random_seed())))
     }
 
     /// Shows how far the start is, unless it has failed meanwhile.
@@ -372,7 +385,7 @@ impl Driver {
         }
     }
 
-    fn fetch_model(self: &Rc<Self>, manifest: model::Manifest, config: &Config) {
+    fn fetch_model(self: &Rc<Self>, manifest: Box<model::Manifest>, config: &Config) {
         let (driver, generation) = (self.clone(), self.generation.get());
         let pixel_limit = config.items.pixel_limit;
         let max_bytes = config.model.as_ref().map_or(u64::MAX, |at| at.max_bytes);
@@ -390,7 +403,7 @@ impl Driver {
                 Ok(bytes) => {
                     driver.opened(Opening::Preparing);
                     if let Some(workers) = &*driver.workers.borrow() {
-                        workers.set_model(ModelFile { manifest: manifest.text, bytes, pixel_limit });
+                        workers.set_model(ModelFile { manifest: manifest.text.clone(), bytes, pixel_limit });
                     }
                     driver.run();
                 }
@@ -606,7 +619,7 @@ impl Driver {
     }
 
     fn set_alarm(&self) {
-        let at = self.session.borrow().as_ref().and_then(Session::wake_at);
+        let at = self.session.borrow().as_ref().and_then(|session| session.wake_at());
         let mut wake = self.wake.borrow_mut();
         match at {
             None => *wake = None,
@@ -637,7 +650,7 @@ impl Driver {
 
     fn deliver(&self, errand: Errand) {
         let Some((store, desk)) = self.store() else { return };
-        let delivery = self.config.borrow().delivery.clone();
+        let config = self.config.borrow().clone();
         spawn_local(async move {
             match errand {
                 // A batch that no store holds is sent all the same: after a crash its records go again, each
@@ -647,6 +660,7 @@ impl Driver {
                     desk.notice(Notice::Frozen(batch.id));
                 }
                 Errand::Send(batch) => {
+                    let delivery = &config.delivery;
                     let (Some(url), Ok(lines)) = (&delivery.url, store.bodies(&batch.records).await) else {
                         let reply = crate::domain::outbox::Reply::TryLater {
                             why: "the browser's store does not give the records back".into(),
@@ -654,7 +668,7 @@ impl Driver {
                         };
                         return desk.notice(Notice::Replied(batch.id, reply));
                     };
-                    let reply = backend::send(&delivery, url, batch.id, &batch.records, &lines).await;
+                    let reply = backend::send(delivery, url, batch.id, &batch.records, &lines).await;
                     desk.notice(Notice::Replied(batch.id, reply));
                 }
                 Errand::Settle { batch, sent, refused, remaining } => {
@@ -803,15 +817,21 @@ impl Driver {
     }
 
     /// The kernels that the workers chose.
-    pub fn kernels(&self) -> Vec<Kernel> {
-        self.kernels.borrow().clone()
+    pub fn kernels(&self) -> Value {
+        let kernels = self.kernels.borrow();
+        kernels.iter().map(|each| json!({ "purpose": each.purpose, "name": each.name })).collect()
     }
 }
 
 fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
-    if signal.with_untracked(|now| *now != value) {
-        signal.set(value);
-    }
+    // One access in place of a look and a write: this is written out anew for each type.
+    signal.maybe_update(|now| {
+        let other = *now != value;
+        if other {
+            *now = value;
+        }
+        other
+    });
 }
 
 fn in_configuration(problems: Problems) -> (Broken, Vec<String>) {

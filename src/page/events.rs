@@ -1,6 +1,5 @@
 //! What the host page is told: one `hitl-*` event a milestone, with a typed `detail` (`www/element.d.ts`).
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use web_sys::{CustomEvent, CustomEventInit, EventTarget};
@@ -9,6 +8,7 @@ use crate::domain::item::ItemKey;
 use crate::domain::policy::{Outcome, Reason};
 use crate::domain::session::{Milestone, Session};
 use crate::wire::correction::to_record;
+use crate::wire::record::Record;
 
 /// What the host page is told of a milestone: the event's name and its detail.
 #[must_use]
@@ -53,8 +53,9 @@ pub fn told(milestone: &Milestone, session: &Session) -> (&'static str, Value) {
     }
 }
 
-fn to_json(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
+fn to_json(record: &Record) -> Value {
+    // By way of its line: a second serialiser for this alone would be a great part of this module.
+    serde_json::from_slice(record.to_string().as_bytes()).unwrap_or_default()
 }
 
 fn predictions(items: &[ItemKey], session: &Session) -> Value {
@@ -99,5 +100,5 @@ pub fn dispatch(host: &EventTarget, name: &str, detail: &Value) {
 /// JSON as plain JavaScript objects.
 #[must_use]
 pub fn to_js(value: &Value) -> JsValue {
-    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::NULL)
+    js_sys::JSON::parse(&serde_json::to_string(value).unwrap_or_default()).unwrap_or(JsValue::NULL)
 }

@@ -1,5 +1,6 @@
 //! Which key does what: one press answers.
 
+use super::text::lower;
 use crate::domain::label::LabelId;
 
 /// What a key can do.
@@ -75,7 +76,7 @@ impl KeyMap {
     /// The deed of a key.
     #[must_use]
     pub fn deed(&self, key: &str) -> Option<Deed> {
-        let key = if key.chars().count() == 1 { key.to_lowercase() } else { key.to_owned() };
+        let key = if key.chars().count() == 1 { lower(key) } else { key.to_owned() };
         self.bindings.iter().find(|(_, own)| *own == key).map(|(deed, _)| *deed)
     }
 
@@ -87,7 +88,7 @@ impl KeyMap {
         match self.deed(key) {
             Some(other) if other != deed => Err(KeyTaken::By(other)),
             _ => {
-                let key = if key.chars().count() == 1 { key.to_lowercase() } else { key.to_owned() };
+                let key = if key.chars().count() == 1 { lower(key) } else { key.to_owned() };
                 self.bindings.retain(|(own, _)| *own != deed);
                 self.bindings.push((deed, key));
                 Ok(())

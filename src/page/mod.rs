@@ -9,6 +9,7 @@ pub mod keyboard;
 pub mod keys;
 pub mod model;
 pub mod mount;
+pub mod post;
 pub mod settings;
 pub mod source;
 pub mod store;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gloo::events::EventListener;
-use js_sys::{Array, Function, Promise, Reflect};
+use js_sys::{Array, Function, JSON, Promise, Reflect};
 use leptos::mount::{UnmountHandle, mount_to};
 use leptos::prelude::*;
 use leptos::tachys::view::any_view::AnyViewState;
@@ -112,7 +112,9 @@ fn from_js(value: &JsValue) -> Value {
     if value.is_undefined() || value.is_null() {
         return Value::Null;
     }
-    serde_wasm_bindgen::from_value(value.clone()).unwrap_or(Value::from("not JSON"))
+    let text = JSON::stringify(value).ok().and_then(|text| JsValue::from(text).as_string());
+    text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
+        .unwrap_or_else(|| Value::from("not JSON"))
 }
 
 fn pairs(object: &JsValue) -> Vec<(String, String)> {
@@ -184,6 +186,6 @@ impl Mounted {
     /// The kernels that the workers chose, for reports of faults and speed.
     #[must_use]
     pub fn kernels(&self) -> JsValue {
-        serde_wasm_bindgen::to_value(&self.driver.kernels()).unwrap_or_default()
+        events::to_js(&self.driver.kernels())
     }
 }

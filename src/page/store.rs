@@ -160,12 +160,15 @@ impl Store {
         for (id, text) in self.inner.merged(Table::Batches, &read[2], &read[3]) {
             // A batch that no record waits for was settled by a tab that could not say so.
             let batch = read_batch(&id, &text);
-            kept.batches.extend(
-                batch.filter(|batch| batch.records.iter().any(|id| outbox.contains_key(&id.to_string()))),
-            );
+            let batch =
+                batch.filter(|batch| batch.records.iter().any(|id| outbox.contains_key(&id.to_string())));
+            if let Some(batch) = batch {
+                let at = kept.batches.partition_point(|other| other.records.first() < batch.records.first());
+                kept.batches.insert(at, batch);
+            }
         }
-        kept.batches.sort_by_key(|batch| batch.records.first().copied());
-        let batched: BTreeSet<_> = kept.batches.iter().flat_map(|batch| &batch.records).copied().collect();
+        let mut batched = BTreeSet::<RecordId>::new();
+        batched.extend(kept.batches.iter().flat_map(|batch| &batch.records));
         for (id, text) in outbox {
             let Ok(id) = id.parse() else { continue };
             match Delivery::from_text(&text) {
@@ -328,7 +331,8 @@ impl Inner {
 
     /// The rows of a table as they will be once everything is on disk.
     fn merged(&self, table: Table, keys: &JsValue, values: &JsValue) -> BTreeMap<String, String> {
-        let mut rows: BTreeMap<_, _> = texts(keys).into_iter().zip(texts(values)).collect();
+        let mut rows = BTreeMap::new();
+        rows.extend(texts(keys).into_iter().zip(texts(values)));
         for (key, value) in self.unconfirmed.borrow().of(table) {
             match value {
                 Some(value) => rows.insert(key.to_owned(), value.to_owned()),

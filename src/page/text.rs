@@ -3,6 +3,24 @@
 //! Words are templates with named gaps (`{n}`), filled by [`fill`]; a [`Counted`] has one template for each
 //! plural form of its language. Item texts and label names are not words: they come from the host page.
 
+/// `text` in lower case, by the browser, which has the tables of all scripts already.
+#[must_use]
+pub fn lower(text: &str) -> String {
+    #[cfg(target_arch = "wasm32")]
+    return js_sys::JsString::from(text).to_lower_case().into();
+    #[cfg(not(target_arch = "wasm32"))]
+    text.to_lowercase()
+}
+
+/// `text` in upper case.
+#[must_use]
+pub fn upper(text: &str) -> String {
+    #[cfg(target_arch = "wasm32")]
+    return js_sys::JsString::from(text).to_upper_case().into();
+    #[cfg(not(target_arch = "wasm32"))]
+    text.to_uppercase()
+}
+
 /// A template for each plural form, in the order that [`Words::plural`] counts.
 pub type Counted = &'static [&'static str];
 

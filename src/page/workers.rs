@@ -1,17 +1,18 @@
 //! Starts, feeds and stops the Web Workers as the dispatcher orders.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use gloo::events::EventListener;
-use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array};
+use js_sys::{Array, Function, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, Worker};
 
+use super::post::{open, post};
 use crate::domain::dispatch::{Ticket, WorkerId};
+use crate::domain::few::Few;
 use crate::domain::item::{Failed, ItemKey};
-use crate::wire::worker::{HEAD, Kernel, ModelFault, PARTS, Predicted, Reply, Request, Source};
+use crate::wire::worker::{Kernel, ModelFault, Predicted, Reply, Request, Source};
 
 /// What comes from a worker.
 pub enum Heard {
@@ -43,7 +44,7 @@ pub struct Workers {
     hear: Rc<dyn Fn(Heard)>,
     model: RefCell<Option<Rc<ModelFile>>>,
     spare: RefCell<Vec<Rc<Live>>>,
-    live: RefCell<HashMap<WorkerId, Rc<Live>>>,
+    live: RefCell<Few<WorkerId, Rc<Live>>>,
 }
 
 struct Live {
@@ -53,7 +54,7 @@ struct Live {
     up: Cell<bool>,
     loaded: Cell<bool>,
     /// Items of the tickets that are out, in order.
-    tickets: RefCell<HashMap<u32, Vec<ItemKey>>>,
+    tickets: RefCell<Few<u32, Vec<ItemKey>>>,
     listeners: RefCell<Vec<EventListener>>,
 }
 
@@ -71,7 +72,7 @@ impl Workers {
             hear: Rc::new(hear),
             model: RefCell::new(None),
             spare: RefCell::new(Vec::new()),
-            live: RefCell::new(HashMap::new()),
+            live: RefCell::default(),
         })
     }
 
@@ -110,7 +111,7 @@ impl Workers {
     /// Gives every worker the model, those to come as well.
     pub fn set_model(&self, model: ModelFile) {
         *self.model.borrow_mut() = Some(Rc::new(model));
-        for live in self.live.borrow().values() {
+        for (_, live) in self.live.borrow().iter() {
             self.load(live);
         }
     }
@@ -128,7 +129,7 @@ impl Workers {
 
     /// Terminates a worker.
     pub fn stop(&self, id: WorkerId) {
-        self.live.borrow_mut().remove(&id);
+        self.live.borrow_mut().remove(id);
     }
 
     /// Terminates all.
@@ -139,7 +140,7 @@ impl Workers {
 
     /// Sends items; each source comes with its part.
     pub fn predict(&self, id: WorkerId, ticket: Ticket, items: Vec<(ItemKey, Source, JsValue)>) {
-        let Some(live) = self.live.borrow().get(&id).cloned() else { return };
+        let Some(live) = self.live.borrow().get(id).cloned() else { return };
         let (mut keys, mut sources) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         let parts = Array::new();
         for (key, source, part) in items {
@@ -164,7 +165,7 @@ impl Workers {
     }
 
     fn lost(&self, live: &Rc<Live>, why: &str) {
-        let known = live.id.get().and_then(|id| self.live.borrow_mut().remove(&id).map(|_| id));
+        let known = live.id.get().and_then(|id| self.live.borrow_mut().remove(id).map(|_| id));
         // A spare one that dies is simply no spare any more.
         self.spare.borrow_mut().retain(|spare| !Rc::ptr_eq(spare, live));
         if let Some(id) = known {
@@ -173,8 +174,7 @@ impl Workers {
     }
 
     fn heard(&self, live: &Rc<Live>, data: &JsValue) {
-        let field = |name: &str| Reflect::get(data, &JsValue::from_str(name)).unwrap_or_default();
-        let Ok(reply) = serde_wasm_bindgen::from_value::<Reply>(field(HEAD)) else {
+        let Some((reply, scores)) = open(data) else {
             return self.lost(live, "the worker sent a message that cannot be read");
         };
         match reply {
@@ -188,11 +188,10 @@ impl Workers {
             Reply::Rejected { faults } => (self.hear)(Heard::Rejected(faults)),
             Reply::Predicted(predicted) => {
                 let ticket = predicted.ticket;
-                let (Some(id), Some(keys)) = (live.id.get(), live.tickets.borrow_mut().remove(&ticket))
-                else {
+                let (Some(id), Some(keys)) = (live.id.get(), live.tickets.borrow_mut().remove(ticket)) else {
                     return;
                 };
-                let results = results(&predicted, &keys, &Array::from(&field(PARTS)).get(0));
+                let results = results(&predicted, &keys, &scores);
                 (self.hear)(Heard::Predicted(id, Ticket(ticket), results));
             }
             Reply::Fatal { message } => self.lost(live, &message),
@@ -203,9 +202,8 @@ impl Workers {
 fn results(
     predicted: &Predicted,
     keys: &[ItemKey],
-    scores: &JsValue,
+    scores: &[f32],
 ) -> Vec<(ItemKey, Result<Vec<f32>, Failed>)> {
-    let scores = scores.dyn_ref::<Float32Array>().map(Float32Array::to_vec).unwrap_or_default();
     let rows = predicted.count as usize - predicted.faults.len();
     let width = scores.len() / rows.max(1);
     let outcomes = predicted.outcomes().map(|outcome| match outcome {
@@ -213,11 +211,4 @@ fn results(
         Err(fault) => Err(Failed::from(fault.clone())),
     });
     keys.iter().copied().zip(outcomes).collect()
-}
-
-fn post(worker: &Worker, request: &Request, parts: &Array) -> Result<(), JsValue> {
-    let message = Object::new();
-    Reflect::set(&message, &JsValue::from_str(HEAD), &serde_wasm_bindgen::to_value(request)?)?;
-    Reflect::set(&message, &JsValue::from_str(PARTS), parts)?;
-    worker.post_message(&message)
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::manifest::{self, optional};
+use super::manifest;
 use crate::domain::correction::PredictionShown;
 use crate::domain::dispatch::DispatchRules;
 use crate::domain::label::{LabelId, LabelSet};
@@ -167,60 +167,42 @@ fn config(node: &Node<'_>) -> Option<Config> {
         "theme",
         "delivery",
     ])?;
-    // Everything is read before the first `?`, so that all problems are reported at once.
-    let editor_schema = optional(&fields, "$schema", |node| node.text());
-    let schema = optional(&fields, "schema", |node| node.choice(&[(SCHEMA, ())]));
-    let model = optional(&fields, "model", |node| sections::model(&node));
-    let items = optional(&fields, "items", |node| sections::items(&node));
-    let labels = optional(&fields, "labels", |node| {
-        if fields.optional("model").is_some() {
-            return node
-                .report("labels beside a model", "one of the two: a model's manifest names the labels");
-        }
-        manifest::labels(&node)
-    });
-    let question = optional(&fields, "question", |node| name(&node));
-    let policy = optional(&fields, "policy", |node| policy::policy(&node));
-    let order = optional(&fields, "order", |node| sections::order(&node));
-    let predictions = optional(&fields, "predictions", |node| {
+    let mut config = Config::default();
+    fields.fill("$schema", &mut (), |node| node.text().map(drop));
+    fields.fill("schema", &mut (), |node| node.choice(&[(SCHEMA, ())]));
+    fields.fill("model", &mut config.model, |node| sections::model(node).map(Some));
+    fields.fill("items", &mut config.items, sections::items);
+    if let Some(node) = fields.optional("labels") {
+        config.labels = if fields.optional("model").is_some() {
+            node.report("labels beside a model", "one of the two: a model's manifest names the labels")
+        } else {
+            manifest::labels(&node)
+        };
+    }
+    fields.fill("question", &mut config.question, |node| name(node).map(Some));
+    fields.fill("policy", &mut config.policy, policy::policy);
+    fields.fill("order", &mut config.order, sections::order);
+    fields.fill("predictions", &mut config.predictions, |node| {
         node.choice(&[
             ("hidden", PredictionShown::Hidden),
             ("shown", PredictionShown::Shown),
             ("after", PredictionShown::After),
         ])
     });
-    let annotator = optional(&fields, "annotator", |node| name(&node));
-    let project = optional(&fields, "project", |node| name(&node));
-    let workers = optional(&fields, "workers", |node| usize::try_from(node.integer(1..=16)?).ok());
-    let item_deadline_ms = optional(&fields, "item_deadline_ms", |node| node.integer(100..=600_000));
-    let autostart = optional(&fields, "autostart", |node| node.boolean());
-    let keys = optional(&fields, "keys", |node| sections::keys(&node));
-    let lang = optional(&fields, "lang", |node| sections::lang(&node));
-    let theme = optional(&fields, "theme", |node| {
+    fields.fill("annotator", &mut config.annotator, |node| name(node).map(Some));
+    fields.fill("project", &mut config.project, |node| name(node).map(Some));
+    fields.fill("workers", &mut config.workers, |node| {
+        node.integer(1..=16).and_then(|count| usize::try_from(count).ok()).map(Some)
+    });
+    fields.fill("item_deadline_ms", &mut config.item_deadline_ms, |node| node.integer(100..=600_000));
+    fields.fill("autostart", &mut config.autostart, |node| node.boolean());
+    fields.fill("keys", &mut config.keys, sections::keys);
+    fields.fill("lang", &mut config.lang, |node| sections::lang(node).map(Some));
+    fields.fill("theme", &mut config.theme, |node| {
         node.choice(&[("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)])
     });
-    let delivery = optional(&fields, "delivery", |node| sections::delivery(&node));
-    editor_schema?;
-    schema?;
-    let standard = Config::default();
-    Some(Config {
-        model: model?,
-        items: items?.unwrap_or(standard.items),
-        question: question?,
-        order: order?.unwrap_or(standard.order),
-        predictions: predictions?.unwrap_or(standard.predictions),
-        annotator: annotator?,
-        project: project?,
-        workers: workers?,
-        item_deadline_ms: item_deadline_ms?.unwrap_or(standard.item_deadline_ms),
-        autostart: autostart?.unwrap_or(standard.autostart),
-        keys: keys?.unwrap_or(standard.keys),
-        lang: lang?,
-        theme: theme?.unwrap_or(standard.theme),
-        delivery: delivery?.unwrap_or(standard.delivery),
-        labels: labels?,
-        policy: policy?.unwrap_or(standard.policy),
-    })
+    fields.fill("delivery", &mut config.delivery, sections::delivery);
+    Some(config)
 }
 
 /// A text that is not empty and not longer than anybody needs.

@@ -10,6 +10,7 @@ use crate::domain::correction::{Correction, Kind, ModelName, PredictionSaid, Pre
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::policy::{Outcome, Reason};
 use crate::domain::value::Value;
+use crate::reader::decimal;
 
 macro_rules! same_words {
     ($ours:ident, $to:ident, $from:ident: $($variant:ident = $theirs:ident),+) => {
@@ -113,7 +114,7 @@ fn from_reason(reason: &record::Reason) -> Reason {
 
 /// The shortest decimal of the f32, so that 0.9 is written as 0.9 and not as 0.8999999761581421.
 fn widened(p: f32) -> f64 {
-    p.to_string().parse().unwrap_or(f64::from(p))
+    decimal(&p.to_string()).unwrap_or(f64::from(p))
 }
 
 #[allow(clippy::cast_possible_truncation)]
@@ -169,7 +170,12 @@ pub fn to_json(value: &Value) -> Json {
         Value::Number(n) => Json::from(*n),
         Value::Text(text) => Json::from(text.as_str()),
         Value::List(values) => values.iter().map(to_json).collect(),
-        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+        Value::Object(fields) => {
+            // Put in one by one: `collect` brings a sort along.
+            let mut object = serde_json::Map::new();
+            object.extend(fields.iter().map(|(key, value)| (key.clone(), to_json(value))));
+            Json::Object(object)
+        }
     }
 }
 

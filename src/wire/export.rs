@@ -11,6 +11,7 @@
 use serde_json::Value;
 
 use super::record::Record;
+use crate::reader::json_text;
 
 /// The columns of the CSV in their order.
 pub const COLUMNS: [&str; 29] = [
@@ -104,7 +105,7 @@ pub fn csv_row(record: &Record) -> String {
         plain(Some(Value::from(record.skipped_before))),
         plain(Some(Value::from(record.flagged))),
         text(record.note.as_deref()),
-        text(record.meta.as_ref().map(Value::to_string).as_deref()),
+        text(record.meta.as_ref().map(json_text).as_deref()),
         text(Some(super::record::SCHEMA)),
     ];
     cells.join(",") + "\r\n"
@@ -112,7 +113,7 @@ pub fn csv_row(record: &Record) -> String {
 
 /// Numbers and truth values, as JSON writes them; none begins with a minus sign.
 fn plain(value: Option<Value>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+    value.as_ref().map(json_text).unwrap_or_default()
 }
 
 fn json(value: &impl serde::Serialize) -> String {

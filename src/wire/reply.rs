@@ -78,7 +78,7 @@ fn confirmed(content_type: &str, body: &str, sent: &[RecordId], confirm: Confirm
     if page {
         return later("a web page answered in place of the server: is this network asking for a log-in?");
     }
-    let json: Option<Value> = serde_json::from_str(body).ok();
+    let json: Option<Value> = serde_json::from_slice(body.as_bytes()).ok();
     let results = json.as_ref().and_then(|json| json.get("results")?.as_array());
     match (results, confirm) {
         (Some(results), _) => Reply::Verdicts(results.iter().filter_map(verdict).collect()),
@@ -114,7 +114,7 @@ fn problems(result: &Value) -> Arc<str> {
 
 /// The server's own words in an error body, if it is JSON with a message.
 fn words_of(body: &str) -> Option<String> {
-    let json: Value = serde_json::from_str(body).ok()?;
+    let json: Value = serde_json::from_slice(body.as_bytes()).ok()?;
     let error = json.get("error").unwrap_or(&json);
     let message = error.get("message").or_else(|| error.get("detail")).unwrap_or(error);
     message.as_str().map(str::to_owned)

@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::items::{MAX_ITEM_BYTES, Resolve, item, malformed};
 use crate::domain::item::{Aside, Item};
+use crate::reader::decimal;
 
 /// Why a table cannot be read, or not on; the items before stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -240,8 +241,8 @@ impl Header {
             match column {
                 Column::Id => {}
                 Column::Image => document["image"] = field.trim().into(),
-                Column::Number(at) => match field.trim().parse::<f64>() {
-                    Ok(number) if number.is_finite() => numbers[*at] = number.into(),
+                Column::Number(at) => match decimal(field.trim()) {
+                    Some(number) if number.is_finite() => numbers[*at] = number.into(),
                     _ => {
                         let found = field.chars().take(60).collect::<String>();
                         let why = format!("line {line}, column `{name}`: found {found:?}, expected a number");
@@ -265,8 +266,7 @@ impl Header {
 /// A number where nothing would be lost (not 007, not 1e5, not 1.50), else the text.
 fn value(field: &str) -> Json {
     let whole = field.parse::<i64>().ok().filter(|n| n.to_string() == field).map(Json::from);
-    let number =
-        || field.parse::<f64>().ok().filter(|n| n.is_finite() && n.to_string() == field).map(Json::from);
+    let number = || decimal(field).filter(|n| n.is_finite() && n.to_string() == field).map(Json::from);
     whole.or_else(number).unwrap_or_else(|| field.into())
 }
 

@@ -338,8 +338,8 @@ impl Session {
             self.pace_from(&correction);
             self.remember(correction);
         }
-        let undone: std::collections::BTreeSet<_> =
-            self.log.values().filter(|c| c.kind == Kind::Undo).filter_map(|c| c.supersedes).collect();
+        let mut undone = std::collections::BTreeSet::<RecordId>::new();
+        undone.extend(self.log.values().filter(|c| c.kind == Kind::Undo).filter_map(|c| c.supersedes));
         let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(&c.id));
         self.steps = own.map(|correction| Step::Answered(correction.id)).collect();
         if let Some(outbox) = &mut self.outbox {

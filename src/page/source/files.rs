@@ -10,6 +10,7 @@ use web_sys::{AbortSignal, File, FileList};
 use super::breath::{Halt, Slices};
 use super::{Batch, Feed, Held, SourceError, drain, page_address, resolved};
 use crate::domain::item::{Content, ImageSource};
+use crate::page::text::lower;
 use crate::wire::items::{item_around, malformed};
 
 /// What a file is, by its name and type.
@@ -87,7 +88,7 @@ fn path(file: &File) -> String {
 }
 
 fn kind(file: &File) -> Kind {
-    let (name, kind) = (file.name().to_lowercase(), file.type_());
+    let (name, kind) = (lower(&file.name()), file.type_());
     match name.rsplit_once('.').map(|(_, ending)| ending).unwrap_or_default() {
         _ if name.starts_with('.') => Kind::Hidden,
         "json" | "jsonl" | "ndjson" => Kind::Json,

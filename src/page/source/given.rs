@@ -143,6 +143,6 @@ fn json(value: &JsValue, place: &str) -> Result<Json, Aside> {
     let text = JSON::stringify(value)
         .map_err(|why| malformed(place, format!("`{place}`: found what is not JSON ({})", words(&why))))?;
     let text = JsValue::from(text).as_string().unwrap_or_else(|| "null".into());
-    serde_json::from_str(&text)
+    serde_json::from_slice(text.as_bytes())
         .map_err(|why| malformed(place, format!("`{place}`: found what is not JSON ({why})")))
 }

@@ -6,6 +6,7 @@ use crate::domain::item::{Aside, ItemKey};
 use crate::page::text::Words;
 
 use super::figures::count;
+use super::lean::clicked;
 use super::reason;
 
 /// Most rows that are shown: a source that is wrong throughout has no use for more.
@@ -20,7 +21,7 @@ pub fn SetAside(
 ) -> AnyView {
     let row = move |aside: Aside| {
         let open = aside.item.filter(|_| aside.reason.can_be_labelled()).map(|key| {
-            view! { <button type="button" class="button" on:click=move |_| on_open.run(key)>{words.by_hand}</button> }.into_any()
+            view! { <button type="button" class="button" on:click=clicked(move |_| on_open.run(key))>{words.by_hand}</button> }.into_any()
         });
         view! {
             <li class="row row--wide">

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::lean::{clicked, lazy};
 use crate::page::text::Words;
 
 /// One trouble.
@@ -27,9 +28,9 @@ pub fn Banner(
     let warnings = Memo::new(move |_| warnings.get());
     let row = move |warning: Warning| {
         let download = warning.download.then(|| {
-            view! { <button type="button" class="button" on:click=move |_| on_download.run(())>{words.download}</button> }.into_any()
+            view! { <button type="button" class="button" on:click=clicked(move |_| on_download.run(()))>{words.download}</button> }.into_any()
         });
         view! { <div class="banner"><p><b>{warning.words}</b>" "<bdi>{warning.more}</bdi></p>{download}</div> }.into_any()
     };
-    view! { <div class="banners" role="alert">{move || warnings.get().into_iter().map(row).collect::<Vec<_>>()}</div> }.into_any()
+    view! { <div class="banners" role="alert">{lazy(move || warnings.get().into_iter().map(row).collect::<Vec<_>>())}</div> }.into_any()
 }

@@ -13,6 +13,7 @@ use crate::page::text::Words;
 use super::choices::Choices;
 use super::icon::{BACK, icon};
 use super::last::Last;
+use super::lean::{clicked, derived};
 use super::stage::Stage;
 
 /// Everything about one question; the elements stay the same from question to question.
@@ -46,8 +47,8 @@ pub fn Card(
 ) -> AnyView {
     let item: Signal<Option<Item>> =
         Memo::new(move |_| question.with(|q| q.as_ref().map(|q| q.item.clone()))).into();
-    let suggestion = Signal::derive(move || question.with(|q| q.as_ref().and_then(|q| q.suggestion)));
-    let present = Signal::derive(move || question.with(|q| q.as_ref().and_then(|q| q.present)));
+    let suggestion = derived(move || question.with(|q| q.as_ref().and_then(|q| q.suggestion)));
+    let present = derived(move || question.with(|q| q.as_ref().and_then(|q| q.present)));
     let field = NodeRef::<Input>::new();
     view! {
         <article class="card" part="card">
@@ -57,7 +58,7 @@ pub fn Card(
                 <p class="ask__reason">{reason}</p>
                 <Choices words labels keys suggestion present on_answer field />
                 <div class="ask__foot">
-                    <button type="button" class="button" hidden=Signal::derive(move || !looking.get()) on:click=move |_| on_back.run(())>{icon(BACK, true)}{words.back}</button>
+                    <button type="button" class="button" hidden=derived(move || !looking.get()) on:click=clicked(move |_| on_back.run(()))>{icon(BACK, true)}{words.back}</button>
                     <div hidden=looking><Last words labels answered=last /></div>
                 </div>
             </div>

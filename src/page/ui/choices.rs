@@ -8,9 +8,10 @@ use leptos::{ev, web_sys};
 
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::prediction::Prediction;
-use crate::page::text::{Words, fill};
+use crate::page::text::{Words, fill, lower};
 
 use super::figures::{cap, count, percent};
+use super::lean::{clicked, derived, lazy};
 
 /// More labels than this are looked for, not looked at.
 pub const MANY: usize = 24;
@@ -74,8 +75,8 @@ impl Each {
         let bar = move || self.share(id).map(|p| format!("{}%", p * 100.0));
         view! {
             <bdi class="choice__name">{self.name(id)}</bdi>
-            <span class="choice__share">{Signal::derive(move || self.share(id).map(|p| percent(p, self.words)))}</span>
-            <span class="choice__bar" style:inline-size=Signal::derive(move || bar().unwrap_or_else(|| "0".to_owned()))></span>
+            <span class="choice__share">{derived(move || self.share(id).map(|p| percent(p, self.words)))}</span>
+            <span class="choice__bar" style:inline-size=derived(move || bar().unwrap_or_else(|| "0".to_owned()))></span>
         }
         .into_any()
     }
@@ -88,9 +89,9 @@ fn all(each: Each) -> AnyView {
         let shown = move || key().map(|key| cap(&key, each.words));
         view! {
             <button type="button" class="choice" part="choice" aria-keyshortcuts=key
-                aria-pressed=Signal::derive(move || each.present.get().map(|present| (present == id).to_string()))
-                on:click=move |_| each.on_answer.run(id)>
-                <kbd class="key" aria-hidden="true" hidden=Signal::derive(move || key().is_none())>{shown}</kbd>
+                aria-pressed=derived(move || each.present.get().map(|present| (present == id).to_string()))
+                on:click=clicked(move |_| each.on_answer.run(id))>
+                <kbd class="key" aria-hidden="true" hidden=derived(move || key().is_none())>{shown}</kbd>
                 {each.inside(id)}
             </button>
         }
@@ -99,16 +100,21 @@ fn all(each: Each) -> AnyView {
     view! { <div class="choices" role="group" aria-label=each.words.answers>{buttons.collect::<Vec<_>>()}</div> }.into_any()
 }
 
+/// A letter or digit, near enough for the beginning of a word: the whole truth would be a large table.
+fn is_letter(c: char) -> bool {
+    let sign = matches!(c, '\u{80}'..='\u{bf}' | '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{303f}');
+    c.is_ascii_alphanumeric() || !(c.is_ascii() || sign)
+}
+
 /// Labels that have every word of `text` in their name: first those of which a word begins so.
 fn matching(labels: &LabelSet, lower: &[String], text: &str, first: &[LabelId]) -> Vec<LabelId> {
-    let wanted = text.trim().to_lowercase();
+    let wanted = crate::page::text::lower(text.trim());
     if wanted.is_empty() {
         let rest = labels.iter().map(|(id, _)| id).filter(|id| !first.contains(id));
         return first.iter().copied().chain(rest).take(ROWS).collect();
     }
     let begins = |name: &str| {
-        name.match_indices(&*wanted)
-            .any(|(at, _)| !name[..at].chars().next_back().is_some_and(char::is_alphanumeric))
+        name.match_indices(&*wanted).any(|(at, _)| !name[..at].chars().next_back().is_some_and(is_letter))
     };
     let inside = |name: &str| wanted.split_whitespace().all(|word| name.contains(word));
     let ranked = |rank: u8| {
@@ -125,8 +131,7 @@ fn matching(labels: &LabelSet, lower: &[String], text: &str, first: &[LabelId]) 
 
 fn found(each: Each, field: NodeRef<Input>) -> AnyView {
     let words = each.words;
-    let lower: Vec<String> =
-        each.labels.with(|l| l.iter().map(|(_, label)| label.name.to_lowercase()).collect());
+    let lower: Vec<String> = each.labels.with(|l| l.iter().map(|(_, label)| lower(&label.name)).collect());
     let lower = StoredValue::new(lower);
     let text = RwSignal::new(String::new());
     let at = RwSignal::new(0_usize);
@@ -190,7 +195,7 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
         let key = each.key(id).map(|key| cap(&key, words)).unwrap_or_default();
         view! {
             <button type="button" class="choice" part="choice" role="option" tabindex="-1" id=format!("found-{place}")
-                aria-selected=next data-next=next on:click=move |_| answer(id)
+                aria-selected=next data-next=next on:click=clicked(move |_| answer(id))
                 // The field keeps the focus, so that the next label can be written at once.
                 on:mousedown=|event| event.prevent_default()>
                 {(!key.is_empty()).then(|| view! { <kbd class="key" aria-hidden="true">{key}</kbd> }.into_any())}
@@ -206,16 +211,16 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
             <input node_ref=field class="field" type="text" role="combobox" aria-expanded="true" aria-controls="found" aria-autocomplete="list"
                 autocomplete="off" autocapitalize="off" spellcheck="false"
                 aria-label=placeholder.clone() placeholder=placeholder
-                aria-activedescendant=Signal::derive(move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get()))))
+                aria-activedescendant=derived(move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get()))))
                 prop:value=text on:keydown=pressed
                 on:input=move |event| { text.set(event_target_value(&event)); at.set(0); } />
-            <kbd class="key" aria-hidden="true" hidden=Signal::derive(move || !text.with(String::is_empty))>"/"</kbd>
+            <kbd class="key" aria-hidden="true" hidden=derived(move || !text.with(String::is_empty))>"/"</kbd>
         </div>
         <div node_ref=list id="found" class="choices choices--many" role="listbox" aria-label=words.answers>
-            {move || rows.get().into_iter().enumerate().map(row).collect::<Vec<_>>()}
+            {lazy(move || rows.get().into_iter().enumerate().map(row).collect::<Vec<_>>())}
         </div>
-        <p class="choices__none" hidden=Signal::derive(move || rows.with(|rows| !rows.is_empty()))>
-            {Signal::derive(move || fill(words.no_label, &[("text", &text.get())]))}
+        <p class="choices__none" hidden=derived(move || rows.with(|rows| !rows.is_empty()))>
+            {derived(move || fill(words.no_label, &[("text", &text.get())]))}
         </p>
     }
     .into_any()

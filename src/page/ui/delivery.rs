@@ -9,6 +9,7 @@ use crate::domain::session::DeliveryView;
 use crate::page::text::{Words, fill};
 
 use super::figures::count;
+use super::lean::{clicked, derived};
 
 /// The state in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,22 +132,22 @@ pub fn Delivery(
             <div class="pane__head">
                 <div><h2 id="delivery-name" tabindex="-1">{words.delivery}</h2><p>{heading}</p></div>
                 <div class="buttons">
-                    <button type="button" class="button" on:click=move |_| on_download.run(Form::JsonLines)>{words.download_lines}</button>
-                    <button type="button" class="button" on:click=move |_| on_download.run(Form::Csv)>{words.download_csv}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| on_download.run(Form::JsonLines))>{words.download_lines}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| on_download.run(Form::Csv))>{words.download_csv}</button>
                 </div>
             </div>
             <div class="pane__scroll">
                 <dl class="counts">
                     <div><dt>{words.count_saved}</dt><dd>{figure(|v| v.records - v.volatile.min(v.records))}</dd></div>
-                    <div hidden=Signal::derive(move || !to_server())><dt>{words.count_under_way}</dt><dd>{figure(|v| v.waiting + v.sending)}</dd></div>
-                    <div hidden=Signal::derive(move || !to_server())><dt>{words.count_sent}</dt><dd>{figure(|v| v.sent)}</dd></div>
-                    <div hidden=Signal::derive(move || !to_server()) data-bad=Signal::derive(move || delivery.with(|v| (v.refused > 0).to_string()))>
+                    <div hidden=derived(move || !to_server())><dt>{words.count_under_way}</dt><dd>{figure(|v| v.waiting + v.sending)}</dd></div>
+                    <div hidden=derived(move || !to_server())><dt>{words.count_sent}</dt><dd>{figure(|v| v.sent)}</dd></div>
+                    <div hidden=derived(move || !to_server()) data-bad=derived(move || delivery.with(|v| (v.refused > 0).to_string()))>
                         <dt>{words.count_refused}</dt><dd>{figure(|v| v.refused)}</dd>
                     </div>
                 </dl>
-                <div class="obstacle" hidden=Signal::derive(move || obstacle.with(Option::is_none))>
+                <div class="obstacle" hidden=derived(move || obstacle.with(Option::is_none))>
                     <p>{obstacle}</p>
-                    <button type="button" class="button" on:click=move |_| on_send.run(())>{words.send_now}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| on_send.run(()))>{words.send_now}</button>
                 </div>
                 {children()}
             </div>

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use js_sys::{Array, Function, Intl, Object, Reflect};
 use wasm_bindgen::JsValue;
 
-use crate::page::text::{Words, fill};
+use crate::page::text::{Words, fill, upper};
 
 /// How a number is written.
 #[derive(Clone, Copy, PartialEq)]
@@ -117,6 +117,6 @@ pub(crate) fn cap(key: &str, words: &Words) -> String {
         "ArrowUp" => "\u{2191}".to_owned(),
         "ArrowRight" => "\u{2192}".to_owned(),
         "ArrowDown" => "\u{2193}".to_owned(),
-        _ => key.to_uppercase(),
+        _ => upper(key),
     }
 }

@@ -10,6 +10,7 @@ use crate::page::text::{Words, fill};
 
 use super::figures::cap;
 use super::icon::{CLOSE, icon};
+use super::lean::{clicked, lazy};
 
 /// What a key does, and which key it is (as `KeyboardEvent.key` says it; empty: none).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub fn Help(
         view! {
             <li class="binding">
                 <bdi>{binding.name}</bdi>
-                <button type="button" aria-label=name on:click=move |_| { refusal.set(None); asking.set(Some(place)); } on:blur=move |_| asking.set(None)>{inside}</button>
+                <button type="button" aria-label=name on:click=clicked(move |_| { refusal.set(None); asking.set(Some(place)); }) on:blur=move |_| asking.set(None)>{inside}</button>
             </li>
         }
         .into_any()
@@ -85,7 +86,7 @@ pub fn Help(
         <dialog node_ref=dialog class="help" aria-labelledby="help-name" on:keydown=pressed on:close=move |_| on_close.run(())>
             <div class="dialog__head">
                 <h2 id="help-name">{words.keys}</h2>
-                <button type="button" class="icon" aria-label=words.close on:click=move |_| on_close.run(())>{icon(CLOSE, false)}</button>
+                <button type="button" class="icon" aria-label=words.close on:click=clicked(move |_| on_close.run(()))>{icon(CLOSE, false)}</button>
             </div>
             <div class="dialog__body">
                 <label class="switch">
@@ -93,10 +94,10 @@ pub fn Help(
                     <input type="checkbox" role="switch" prop:checked=enabled on:change=move |event| on_enable.run(event_target_checked(&event)) />
                 </label>
                 <ul class="bindings">
-                    {move || open.get().then(|| bindings.get().into_iter().enumerate().map(row).collect::<Vec<_>>())}
+                    {lazy(move || open.get().then(|| bindings.get().into_iter().enumerate().map(row).collect::<Vec<_>>()))}
                 </ul>
                 <p class="trouble" role="status">{refusal}</p>
-                <button type="button" class="button" on:click=move |_| on_reset.run(())>{words.usual_keys}</button>
+                <button type="button" class="button" on:click=clicked(move |_| on_reset.run(()))>{words.usual_keys}</button>
             </div>
         </dialog>
     }

@@ -20,6 +20,7 @@ use super::card::Card;
 use super::delivery::{Delivery, Form, obstacle, standing};
 use super::figures::count;
 use super::help::{Binding, Help};
+use super::lean::{callback, derived, lazy};
 use super::progress::Progress;
 use super::reason::reason;
 use super::refused::{Refused, RefusedRecord};
@@ -85,21 +86,21 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
         show(scene, desk, words)
     };
     view! {
-        <div part="root" class="frame" lang=words.locale class:keys-off=Signal::derive(move || desk.keys.with(|keys| !keys.enabled))
+        <div part="root" class="frame" lang=words.locale class:keys-off=derived(move || desk.keys.with(|keys| !keys.enabled))
             on:keydown=move |event| find_label(&event, body)
             on:dragover=move |event| if has_files(&event) { event.prevent_default(); over.set(true); }
             on:dragleave=move |event| if event.related_target().is_none() { over.set(false) }
             on:drop=move |event| { over.set(false); take_files(&event, desk); }>
-            <Tabs words pane=Signal::derive(move || pane(desk.panel.get())) counts=desk.progress delivery=desk.delivery
-                on_pane=Callback::new(move |to| { leave(desk); desk.panel.set(panel(to)); }) />
+            <Tabs words pane=derived(move || pane(desk.panel.get())) counts=desk.progress delivery=desk.delivery
+                on_pane=callback(move |to| { leave(desk); desk.panel.set(panel(to)); }) />
             <Progress words counts=desk.progress seconds_per_answer=desk.pace />
-            <Banner words warnings=Signal::derive(move || desk.troubles.with(|all| all.iter().map(|t| warning(t, words)).collect()))
-                on_download=Callback::new(move |()| desk.order(Order::Download(Download::JsonLines))) />
+            <Banner words warnings=derived(move || desk.troubles.with(|all| all.iter().map(|t| warning(t, words)).collect()))
+                on_download=callback(move |()| desk.order(Order::Download(Download::JsonLines))) />
             <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
-            {move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), body))}
-            <p class="over" hidden=Signal::derive(move || !over.get())>{words.let_go}</p>
-            <p class="said" role="status">{Signal::derive(move || said_of_question(desk, words))}</p>
-            <p class="said" role="status">{Signal::derive(move || said_of_delivery(desk, words))}</p>
+            {lazy(move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), body)))}
+            <p class="over" hidden=derived(move || !over.get())>{words.let_go}</p>
+            <p class="said" role="status">{derived(move || said_of_question(desk, words))}</p>
+            <p class="said" role="status">{derived(move || said_of_delivery(desk, words))}</p>
             {zoom(desk, words)}
             {help(desk, words)}
         </div>
@@ -108,27 +109,27 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
 }
 
 fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
-    let address = Callback::new(move |source: ImageSource| desk.image_url(&source));
-    let on_files = Callback::new(move |files| desk.order(Order::AddFiles(files)));
-    let to = move |panel: Panel| Callback::new(move |()| desk.panel.set(panel));
-    let download = move |what: Download| Callback::new(move |()| desk.order(Order::Download(what)));
-    let open = move |from: Panel| Callback::new(move |key: ItemKey| open_item(desk, from, key));
+    let address = callback(move |source: ImageSource| desk.image_url(&source));
+    let on_files = callback(move |files| desk.order(Order::AddFiles(files)));
+    let to = move |panel: Panel| callback(move |()| desk.panel.set(panel));
+    let download = move |what: Download| callback(move |()| desk.order(Order::Download(what)));
+    let open = move |from: Panel| callback(move |key: ItemKey| open_item(desk, from, key));
     match scene {
-        Scene::Loading => view! { <Loading words step=Signal::derive(move || desk.opening.with(step)) /> }.into_any(),
+        Scene::Loading => view! { <Loading words step=derived(move || desk.opening.with(step)) /> }.into_any(),
         Scene::Broken(what) => {
             let problems = move || match desk.opening.get() {
                 Opening::Broken { problems, .. } => problems,
                 _ => Vec::new(),
             };
             view! {
-                <Failed words what problems=Signal::derive(problems) on_retry=Callback::new(move |()| desk.order(Order::Retry))
-                    on_without=Callback::new(move |()| desk.notice(Notice::WithoutModel)) on_files />
+                <Failed words what problems=derived(problems) on_retry=callback(move |()| desk.order(Order::Retry))
+                    on_without=callback(move |()| desk.notice(Notice::WithoutModel)) on_files />
             }
             .into_any()
         }
-        Scene::Paused => view! { <Paused words on_start=Callback::new(move |()| desk.notice(Notice::Started)) /> }.into_any(),
+        Scene::Paused => view! { <Paused words on_start=callback(move |()| desk.notice(Notice::Started)) /> }.into_any(),
         Scene::Empty => {
-            let pictures = Signal::derive(move || desk.columns.with(|columns| columns.is_empty()));
+            let pictures = derived(move || desk.columns.with(|columns| columns.is_empty()));
             view! { <Empty words pictures on_files /> }.into_any()
         }
         Scene::Reading => view! { <Reading words counts=desk.progress /> }.into_any(),
@@ -140,16 +141,16 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
         Scene::Review => {
             desk.review_at.set((desk.review.with_untracked(|page| page.offset), PAGE));
             view! {
-                <Review words labels=desk.labels address items=Signal::derive(move || desk.review.with(|page| page.items.clone()))
-                    offset=Signal::derive(move || desk.review.with(|page| page.offset))
-                    total=Signal::derive(move || desk.progress.with(|counts| counts.accepted))
-                    on_page=Callback::new(move |offset| desk.review_at.set((offset, PAGE))) on_open=open(Panel::Review) />
+                <Review words labels=desk.labels address items=derived(move || desk.review.with(|page| page.items.clone()))
+                    offset=derived(move || desk.review.with(|page| page.offset))
+                    total=derived(move || desk.progress.with(|counts| counts.accepted))
+                    on_page=callback(move |offset| desk.review_at.set((offset, PAGE))) on_open=open(Panel::Review) />
             }
             .into_any()
         }
         Scene::Aside => view! { <SetAside words items=desk.asides on_open=open(Panel::Aside) /> }.into_any(),
         Scene::Delivery => {
-            let on_download = Callback::new(move |form| {
+            let on_download = callback(move |form| {
                 desk.order(Order::Download(match form {
                     Form::JsonLines => Download::JsonLines,
                     Form::Csv => Download::Csv,
@@ -161,8 +162,8 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
                 desk.refused.with(|refused| refused.iter().map(record).collect())
             };
             view! {
-                <Delivery words delivery=desk.delivery on_send=Callback::new(move |()| desk.notice(Notice::ResumeDelivery)) on_download>
-                    <Refused words records=Signal::derive(records) on_retry=Callback::new(move |ids| desk.notice(Notice::RetryRefused(ids))) on_download />
+                <Delivery words delivery=desk.delivery on_send=callback(move |()| desk.notice(Notice::ResumeDelivery)) on_download>
+                    <Refused words records=derived(records) on_retry=callback(move |ids| desk.notice(Notice::RetryRefused(ids))) on_download />
                 </Delivery>
             }
             .into_any()
@@ -191,11 +192,11 @@ fn card(desk: Desk, words: &'static Words, address: Callback<ImageSource, Option
     };
     view! {
         <Card words address question=desk.question next=desk.next_image labels=desk.labels columns=desk.columns keys=Memo::new(move |_| caps())
-            task=Signal::derive(task) reason=Signal::derive(reason) last=desk.last_answer
-            looking=Signal::derive(move || desk.question.with(|q| q.as_ref().is_some_and(is_looked_at)))
-            on_answer=Callback::new(move |label| desk.notice(Notice::Answered(label)))
-            on_back=Callback::new(move |()| desk.notice(Notice::Closed))
-            on_enlarge=Callback::new(move |()| desk.zoomed.set(true)) />
+            task=derived(task) reason=derived(reason) last=desk.last_answer
+            looking=derived(move || desk.question.with(|q| q.as_ref().is_some_and(is_looked_at)))
+            on_answer=callback(move |label| desk.notice(Notice::Answered(label)))
+            on_back=callback(move |()| desk.notice(Notice::Closed))
+            on_enlarge=callback(move |()| desk.zoomed.set(true)) />
     }
     .into_any()
 }
@@ -217,15 +218,15 @@ fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>, body: NodeRef<
         })
     });
     view! {
-        <Tools words asking keys=Memo::new(move |_| keys()) can_undo=Signal::derive(move || desk.undo_depth.get() > 0)
-            flagged=Signal::derive(move || desk.question.with(|q| q.as_ref().is_some_and(|q| q.flagged)))
-            note=Signal::derive(move || note.get().unwrap_or_default().1) wanted=desk.note_wanted field
-            on_undo=Callback::new(move |()| desk.notice(Notice::Undone))
-            on_skip=Callback::new(move |()| desk.notice(Notice::Skipped))
-            on_flag=Callback::new(move |flagged| desk.notice(Notice::Flagged(flagged)))
-            on_note=Callback::new(move |note: String| desk.notice(Notice::Noted(note.into())))
-            on_written=Callback::new(move |()| focus_heading(body))
-            on_help=Callback::new(move |()| desk.panel.set(Panel::Help)) />
+        <Tools words asking keys=Memo::new(move |_| keys()) can_undo=derived(move || desk.undo_depth.get() > 0)
+            flagged=derived(move || desk.question.with(|q| q.as_ref().is_some_and(|q| q.flagged)))
+            note=derived(move || note.get().unwrap_or_default().1) wanted=desk.note_wanted field
+            on_undo=callback(move |()| desk.notice(Notice::Undone))
+            on_skip=callback(move |()| desk.notice(Notice::Skipped))
+            on_flag=callback(move |flagged| desk.notice(Notice::Flagged(flagged)))
+            on_note=callback(move |note: String| desk.notice(Notice::Noted(note.into())))
+            on_written=callback(move |()| focus_heading(body))
+            on_help=callback(move |()| desk.panel.set(Panel::Help)) />
     }
     .into_any()
 }
@@ -244,7 +245,7 @@ fn zoom(desk: Desk, words: &'static Words) -> AnyView {
             desk.zoomed.set(false);
         }
     });
-    view! { <Zoom words picture on_close=Callback::new(move |()| desk.zoomed.set(false)) /> }.into_any()
+    view! { <Zoom words picture on_close=callback(move |()| desk.zoomed.set(false)) /> }.into_any()
 }
 
 const TOOLS: [Deed; 7] =
@@ -302,10 +303,10 @@ fn help(desk: Desk, words: &'static Words) -> AnyView {
         desk.order(Order::UseKeys(crate::page::keys::KeyMap::standard(labels)));
     };
     view! {
-        <Help words open=Signal::derive(move || desk.panel.get() == Panel::Help) bindings=Signal::derive(bindings)
-            enabled=Signal::derive(move || desk.keys.with(|keys| keys.enabled))
-            on_close=Callback::new(move |()| if desk.panel.get_untracked() == Panel::Help { desk.panel.set(Panel::None) })
-            on_enable=Callback::new(enable) on_change=Callback::new(change) on_reset=Callback::new(reset) />
+        <Help words open=derived(move || desk.panel.get() == Panel::Help) bindings=derived(bindings)
+            enabled=derived(move || desk.keys.with(|keys| keys.enabled))
+            on_close=callback(move |()| if desk.panel.get_untracked() == Panel::Help { desk.panel.set(Panel::None) })
+            on_enable=callback(enable) on_change=callback(change) on_reset=callback(reset) />
     }
     .into_any()
 }

@@ -7,6 +7,7 @@ use crate::domain::session::Answered;
 use crate::page::text::{Words, fill};
 
 use super::figures::percent;
+use super::lean::derived;
 
 /// One line that keeps its room while there is nothing to say.
 #[component]
@@ -15,7 +16,7 @@ pub fn Last(
     #[prop(into)] labels: Signal<LabelSet>,
     #[prop(into)] answered: Signal<Option<Answered>>,
 ) -> AnyView {
-    view! { <p class="last">{Signal::derive(move || answered.get().map(|last| labels.with(|labels| line(&last, labels, words))))}</p> }
+    view! { <p class="last">{derived(move || answered.get().map(|last| labels.with(|labels| line(&last, labels, words))))}</p> }
         .into_any()
 }
 

@@ -13,6 +13,7 @@ pub mod help;
 mod icon;
 pub mod labeler;
 pub mod last;
+mod lean;
 pub mod progress;
 mod reason;
 pub mod refused;

@@ -6,6 +6,7 @@ use crate::domain::progress::Progress as Counts;
 use crate::page::text::Words;
 
 use super::figures::{count, pace, percent};
+use super::lean::derived;
 
 /// A bar and one line of words.
 #[component]
@@ -33,7 +34,7 @@ pub fn Progress(
                     <li><i class="swatch swatch--open"></i><span><b>{figure(|c| c.waiting)}</b>" "{words.waiting}</span></li>
                     <li hidden=reading><span><b>{figure(|c| c.predicting)}</b>" "{words.being_read}</span></li>
                 </ul>
-                <span class="progress__pace">{Signal::derive(move || pace(seconds_per_answer.get(), counts.with(|c| c.waiting), words))}</span>
+                <span class="progress__pace">{derived(move || pace(seconds_per_answer.get(), counts.with(|c| c.waiting), words))}</span>
             </div>
         </div>
     }

@@ -8,6 +8,7 @@ use crate::domain::ident::RecordId;
 use crate::page::text::Words;
 
 use super::delivery::Form;
+use super::lean::{clicked, derived, lazy};
 
 /// One refused record.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,21 +42,21 @@ pub fn Refused(
                     <p class="row__name"><bdi>{record.item}</bdi></p>
                     <p class="row__why">{record.why}</p>
                 </div>
-                <button type="button" class="button" on:click=move |_| on_retry.run(vec![id])>{words.retry}</button>
+                <button type="button" class="button" on:click=clicked(move |_| on_retry.run(vec![id]))>{words.retry}</button>
             </li>
         }
         .into_any()
     };
     view! {
-        <div hidden=Signal::derive(move || records.with(Vec::is_empty))>
+        <div hidden=derived(move || records.with(Vec::is_empty))>
             <div class="pane__head pane__head--in">
                 <h3 class="pane__sub">{words.refused}</h3>
                 <div class="buttons">
                     <button type="button" class="button" on:click=everything>{words.retry_all}</button>
-                    <button type="button" class="button" on:click=move |_| on_download.run(Form::Refused)>{words.download_refused}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| on_download.run(Form::Refused))>{words.download_refused}</button>
                 </div>
             </div>
-            <ul class="rows">{move || records.get().into_iter().take(ROWS).map(row).collect::<Vec<_>>()}</ul>
+            <ul class="rows">{lazy(move || records.get().into_iter().take(ROWS).map(row).collect::<Vec<_>>())}</ul>
         </div>
     }
     .into_any()

@@ -10,6 +10,7 @@ use crate::domain::session::Accepted;
 use crate::page::text::{Words, fill};
 
 use super::figures::{count, number, percent};
+use super::lean::{clicked, derived};
 
 /// Items on a page.
 pub const PAGE: usize = 60;
@@ -39,7 +40,7 @@ pub fn Review(
         let key = accepted.key;
         view! {
             <li>
-                <button type="button" class="tile" part="tile" title=accepted.item.id.to_string() on:click=move |_| on_open.run(key)>
+                <button type="button" class="tile" part="tile" title=accepted.item.id.to_string() on:click=clicked(move |_| on_open.run(key))>
                     <span class="tile__picture">{face(&accepted.item, address, words)}</span>
                     <bdi class="tile__name">{name}</bdi>
                     <span class="tile__share">{percent(f64::from(accepted.confidence.get()), words)}</span>
@@ -66,11 +67,11 @@ pub fn Review(
         <section class="pane" aria-labelledby="review-name">
             <div class="pane__head"><div><h2 id="review-name" tabindex="-1">{words.review}</h2><p>{words.review_hint}</p></div><p>{words.least_sure}</p></div>
             <div class="pane__scroll">{inside}</div>
-            <div class="pane__foot" hidden=Signal::derive(move || total.get() <= PAGE)>
-                <button type="button" class="tool" disabled=Signal::derive(move || offset.get() == 0)
-                    on:click=move |_| on_page.run(offset.get_untracked().saturating_sub(PAGE))>{words.previous}</button>
+            <div class="pane__foot" hidden=derived(move || total.get() <= PAGE)>
+                <button type="button" class="tool" disabled=derived(move || offset.get() == 0)
+                    on:click=clicked(move |_| on_page.run(offset.get_untracked().saturating_sub(PAGE)))>{words.previous}</button>
                 <span role="status">{range}</span>
-                <button type="button" class="tool" disabled=is_last on:click=move |_| on_page.run(offset.get_untracked() + PAGE)>{words.next}</button>
+                <button type="button" class="tool" disabled=is_last on:click=clicked(move |_| on_page.run(offset.get_untracked() + PAGE))>{words.next}</button>
             </div>
         </section>
     }

@@ -14,6 +14,7 @@ use crate::page::text::{Words, fill};
 
 use super::figures::number;
 use super::icon::{ENLARGE, icon};
+use super::lean::{clicked, derived, lazy};
 
 /// Pictures that are kept decoded: the one on screen, the next, and the one before for an undo.
 const KEPT: usize = 4;
@@ -100,14 +101,14 @@ pub fn Stage(
 
     view! {
         <div class="stage" part="stage">
-            <button type="button" class="stage__open" aria-label=words.enlarge hidden=Signal::derive(move || picture.with(Option::is_none) || is_gone()) on:click=move |_| on_enlarge.run(())>
+            <button type="button" class="stage__open" aria-label=words.enlarge hidden=derived(move || picture.with(Option::is_none) || is_gone()) on:click=clicked(move |_| on_enlarge.run(()))>
                 <div node_ref=frame class="stage__frame"></div>
                 <span class="stage__hint">{icon(ENLARGE, false)}</span>
             </button>
-            <p class="stage__missing" hidden=Signal::derive(move || !is_gone())>{words.picture_gone}</p>
-            <div class="scroll" tabindex="0" role="group" aria-label=Signal::derive(move || item.with(|item| item.as_ref().map(|item| fill(words.item, &[("id", &item.id)]))))
-                hidden=Signal::derive(move || picture.with(Option::is_some))>
-                <table class="numbers"><tbody>{move || rows(item, columns, words)}</tbody></table>
+            <p class="stage__missing" hidden=derived(move || !is_gone())>{words.picture_gone}</p>
+            <div class="scroll" tabindex="0" role="group" aria-label=derived(move || item.with(|item| item.as_ref().map(|item| fill(words.item, &[("id", &item.id)]))))
+                hidden=derived(move || picture.with(Option::is_some))>
+                <table class="numbers"><tbody>{lazy(move || rows(item, columns, words))}</tbody></table>
             </div>
         </div>
     }

@@ -11,6 +11,7 @@ use crate::page::text::{Words, fill};
 
 use super::delivery::{Standing, standing};
 use super::figures::{count, megabytes};
+use super::lean::{clicked, derived};
 
 /// How far the model is on its way into the browser.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +39,7 @@ fn meter(share: Signal<f64>, label: Signal<String>, name: &'static str) -> AnyVi
     view! {
         <div class="meter">
             <div class="meter__track" role="progressbar" aria-label=name aria-valuemin="0" aria-valuemax="100" aria-valuenow=percent>
-                <span class="meter__fill" style:inline-size=Signal::derive(move || percent() + "%")></span>
+                <span class="meter__fill" style:inline-size=derived(move || percent() + "%")></span>
             </div>
             <span>{label}</span>
         </div>
@@ -49,12 +50,12 @@ fn meter(share: Signal<f64>, label: Signal<String>, name: &'static str) -> AnyVi
 /// The model is being fetched, checked, prepared.
 #[component]
 pub fn Loading(words: &'static Words, #[prop(into)] step: Signal<Step>) -> AnyView {
-    let share = Signal::derive(move || match step.get() {
+    let share = derived(move || match step.get() {
         Step::Fetch(here, all) if all > 0.0 => here / all,
         Step::Start | Step::Fetch(..) => 0.0,
         Step::Prepare => 1.0,
     });
-    let label = Signal::derive(move || match step.get() {
+    let label = derived(move || match step.get() {
         Step::Fetch(here, all) => {
             fill(words.bytes_of, &[("n", &megabytes(here, words)), ("of", &megabytes(all, words))])
         }
@@ -77,8 +78,8 @@ pub fn Loading(words: &'static Words, #[prop(into)] step: Signal<Step>) -> AnyVi
 #[allow(clippy::cast_precision_loss)]
 pub fn Reading(words: &'static Words, #[prop(into)] counts: Signal<Progress>) -> AnyView {
     let read = move || counts.with(|c| c.arrived.saturating_sub(c.predicting));
-    let share = Signal::derive(move || read() as f64 / counts.with(|c| c.arrived.max(1)) as f64);
-    let label = Signal::derive(move || {
+    let share = derived(move || read() as f64 / counts.with(|c| c.arrived.max(1)) as f64);
+    let label = derived(move || {
         let (more, all) = counts.with(|c| (c.more_coming, c.arrived));
         let template = if more { words.items_coming } else { words.items_read };
         fill(template, &[("n", &count(read(), words)), ("of", &count(all, words))])
@@ -110,8 +111,8 @@ pub fn ChooseFiles(
         }
     };
     view! {
-        <input node_ref=input type="file" multiple hidden accept="image/*,.json,.jsonl,.ndjson" on:change=chosen />
-        <button type="button" class="button" class:button--main=main on:click=choose>
+        <input node_ref=input type="file" multiple hidden accept="image/*,.json,.jsonl,.ndjson,.csv,.tsv" on:change=chosen />
+        <button type="button" class="button" class:button--main=main on:click=clicked(choose)>
             {words.choose_files}
         </button>
     }
@@ -141,7 +142,7 @@ pub fn Empty(
 /// Not started, or halted.
 #[component]
 pub fn Paused(words: &'static Words, on_start: Callback<()>) -> AnyView {
-    let rest = view! { <div class="buttons"><button type="button" class="button button--main" on:click=move |_| on_start.run(())>{words.go_on}</button></div> };
+    let rest = view! { <div class="buttons"><button type="button" class="button button--main" on:click=clicked(move |_| on_start.run(()))>{words.go_on}</button></div> };
     state(words.paused.into_any(), words.paused_hint.into_any(), rest.into_any())
 }
 
@@ -175,8 +176,8 @@ pub fn Finished(
             <div hidden=none(|c| c.aside)><dt>{words.were_aside}</dt><dd>{figure(|c| c.aside)}</dd></div>
         </dl>
         <div class="buttons">
-            <button type="button" class="button button--main" hidden=none(|c| c.accepted) on:click=move |_| on_review.run(())>{words.look_through}</button>
-            <button type="button" class="button" on:click=move |_| on_download.run(())>{words.download_answers}</button>
+            <button type="button" class="button button--main" hidden=none(|c| c.accepted) on:click=clicked(move |_| on_review.run(()))>{words.look_through}</button>
+            <button type="button" class="button" on:click=clicked(move |_| on_download.run(()))>{words.download_answers}</button>
         </div>
     };
     state(title.into_any(), hint.into_any(), rest.into_any())
@@ -199,11 +200,11 @@ pub fn Failed(
         Broken::Model => (words.model_error, words.model_error_hint),
         Broken::Items => (words.items_error, words.items_error_hint),
     };
-    let retry = view! { <button type="button" class="button button--main" on:click=move |_| on_retry.run(())>{words.try_again}</button> };
+    let retry = view! { <button type="button" class="button button--main" on:click=clicked(move |_| on_retry.run(()))>{words.try_again}</button> };
     let other = match what {
         Broken::Configuration => ().into_any(),
         Broken::Model => {
-            view! { <button type="button" class="button" on:click=move |_| on_without.run(())>{words.without_model}</button> }.into_any()
+            view! { <button type="button" class="button" on:click=clicked(move |_| on_without.run(()))>{words.without_model}</button> }.into_any()
         }
         Broken::Items => view! { <ChooseFiles words on_files main=false /> }.into_any(),
     };

@@ -11,6 +11,7 @@ use crate::page::text::Words;
 
 use super::delivery::standing;
 use super::figures::count;
+use super::lean::{clicked, derived};
 
 /// What the body shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,10 +62,10 @@ pub fn Tabs(
     let tab = move |own: Pane, word: &'static str, twice: bool, of: fn(&Progress) -> usize| {
         let selected = move || pane.get() == own;
         view! {
-            <button type="button" class="tab" role="tab" aria-controls="body" aria-selected=Signal::derive(move || selected().to_string())
-                tabindex=Signal::derive(move || if selected() { "0" } else { "-1" }) on:click=move |_| on_pane.run(own)>
+            <button type="button" class="tab" role="tab" aria-controls="body" aria-selected=derived(move || selected().to_string())
+                tabindex=derived(move || if selected() { "0" } else { "-1" }) on:click=clicked(move |_| on_pane.run(own))>
                 <span class="tab__word" data-word=word>{word}</span>
-                <span class="tab__count" class:tab__count--twice=twice>{Signal::derive(move || counts.with(|counts| count(of(counts), words)))}</span>
+                <span class="tab__count" class:tab__count--twice=twice>{derived(move || counts.with(|counts| count(of(counts), words)))}</span>
             </button>
         }
         .into_any()
@@ -78,12 +79,12 @@ pub fn Tabs(
                 {tab(Pane::Accepted, words.accepted, true, |c| c.accepted)}
                 {tab(Pane::SetAside, words.set_aside, false, |c| c.aside)}
             </div>
-            <button type="button" class="tab tab--delivery" role="tab" aria-controls="body" aria-selected=Signal::derive(move || selected().to_string())
-                tabindex=Signal::derive(move || if selected() { "0" } else { "-1" }) on:click=move |_| on_pane.run(Pane::Delivery)>
+            <button type="button" class="tab tab--delivery" role="tab" aria-controls="body" aria-selected=derived(move || selected().to_string())
+                tabindex=derived(move || if selected() { "0" } else { "-1" }) on:click=clicked(move |_| on_pane.run(Pane::Delivery))>
                 <span class="said">{words.delivery}": "</span>
-                <span class="mark" data-state=Signal::derive(move || state.get().0.mark())></span>
+                <span class="mark" data-state=derived(move || state.get().0.mark())></span>
                 <span class="tab__word" data-word=word>{word}</span>
-                <span class="tab__count tab__count--twice">{Signal::derive(move || Some(state.get().1).filter(|n| *n > 0).map(|n| count(n, words)))}</span>
+                <span class="tab__count tab__count--twice">{derived(move || Some(state.get().1).filter(|n| *n > 0).map(|n| count(n, words)))}</span>
             </button>
         </div>
     }

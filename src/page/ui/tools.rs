@@ -8,6 +8,7 @@ use crate::page::text::Words;
 
 use super::figures::cap;
 use super::icon::{FLAG, KEYBOARD, PENCIL, SKIP, UNDO, icon};
+use super::lean::{clicked, derived};
 
 /// Keys of the tools; empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +48,8 @@ pub fn Tools(
     let writing = RwSignal::new(false);
     let key = move |of: fn(&ToolKeys) -> &String| {
         let cap = move || keys.with(|keys| cap(of(keys), words));
-        view! { <kbd class="key" aria-hidden="true" hidden=Signal::derive(move || cap().is_empty())>{cap}</kbd> }.into_any()
+        view! { <kbd class="key" aria-hidden="true" hidden=derived(move || cap().is_empty())>{cap}</kbd> }
+            .into_any()
     };
     let write = move || {
         writing.set(true);
@@ -74,29 +76,29 @@ pub fn Tools(
         }
     };
     view! {
-        <div class="foot" part="tools" data-writing=Signal::derive(move || writing.get().to_string())>
-            <button type="button" class="tool" disabled=Signal::derive(move || !can_undo.get()) on:click=move |_| on_undo.run(())>
+        <div class="foot" part="tools" data-writing=derived(move || writing.get().to_string())>
+            <button type="button" class="tool" disabled=derived(move || !can_undo.get()) on:click=clicked(move |_| on_undo.run(()))>
                 {icon(UNDO, true)}{words.undo}{key(|keys| &keys.undo)}
             </button>
-            <button type="button" class="tool" disabled=Signal::derive(move || !asking.get()) on:click=move |_| on_skip.run(())>
+            <button type="button" class="tool" disabled=derived(move || !asking.get()) on:click=clicked(move |_| on_skip.run(()))>
                 {icon(SKIP, true)}{words.skip}{key(|keys| &keys.skip)}
             </button>
-            <button type="button" class="tool" disabled=Signal::derive(move || !asking.get()) aria-pressed=Signal::derive(move || flagged.get().to_string())
-                on:click=move |_| on_flag.run(!flagged.get_untracked())>
+            <button type="button" class="tool" disabled=derived(move || !asking.get()) aria-pressed=derived(move || flagged.get().to_string())
+                on:click=clicked(move |_| on_flag.run(!flagged.get_untracked()))>
                 {icon(FLAG, false)}{words.flag}{key(|keys| &keys.flag)}
             </button>
             <div class="note">
                 <span class="note__box">
                     <input node_ref=field class="field" type="text" autocomplete="off" maxlength="2000"
-                        aria-label=words.note placeholder=words.add_note disabled=Signal::derive(move || !asking.get()) prop:value=note
+                        aria-label=words.note placeholder=words.add_note disabled=derived(move || !asking.get()) prop:value=note
                         on:keydown=pressed on:focus=move |_| writing.set(true) on:blur=move |_| writing.set(false)
                         on:change=move |event| on_note.run(event_target_value(&event)) />
                     {key(|keys| &keys.note)}
                 </span>
-                <button type="button" class="button note__done" on:mousedown=|event| event.prevent_default() on:click=move |_| on_written.run(())>{words.done}</button>
+                <button type="button" class="button note__done" on:mousedown=|event| event.prevent_default() on:click=clicked(move |_| on_written.run(()))>{words.done}</button>
             </div>
-            <button type="button" class="tool tool--note" disabled=Signal::derive(move || !asking.get()) on:click=move |_| write()>{icon(PENCIL, false)}{words.note}</button>
-            <button type="button" class="tool tool--end" aria-label=words.keys aria-haspopup="dialog" on:click=move |_| on_help.run(())>
+            <button type="button" class="tool tool--note" disabled=derived(move || !asking.get()) on:click=clicked(move |_| write())>{icon(PENCIL, false)}{words.note}</button>
+            <button type="button" class="tool tool--end" aria-label=words.keys aria-haspopup="dialog" on:click=clicked(move |_| on_help.run(()))>
                 {icon(KEYBOARD, false)}<span class="tool__word">{words.keys}</span>{key(|keys| &keys.help)}
             </button>
         </div>

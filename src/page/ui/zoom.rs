@@ -9,6 +9,7 @@ use crate::page::text::{Words, fill};
 
 use super::figures::percent;
 use super::icon::{CLOSE, LARGER, SMALLER, icon};
+use super::lean::{clicked, derived};
 
 /// Sizes in per cent of the window.
 const LEVELS: [u32; 7] = [100, 150, 200, 300, 400, 600, 800];
@@ -60,18 +61,18 @@ pub fn Zoom(
     view! {
         <dialog node_ref=dialog class="zoom" aria-labelledby="zoom-name" on:close=move |_| on_close.run(())>
             <div class="dialog__head">
-                <h2 id="zoom-name">{Signal::derive(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)]))))}</h2>
+                <h2 id="zoom-name">{derived(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)]))))}</h2>
                 <div class="zoom__tools">
-                    <button type="button" class="icon" aria-label=words.smaller disabled=Signal::derive(move || level.get() == 0) on:click=move |_| change(-1)>{icon(SMALLER, false)}</button>
-                    <span class="zoom__level" role="status">{Signal::derive(move || percent(f64::from(LEVELS[level.get()]) / 100.0, words))}</span>
-                    <button type="button" class="icon" aria-label=words.larger disabled=Signal::derive(move || level.get() + 1 == LEVELS.len()) on:click=move |_| change(1)>{icon(LARGER, false)}</button>
-                    <button type="button" class="icon" aria-label=words.close on:click=move |_| on_close.run(())>{icon(CLOSE, false)}</button>
+                    <button type="button" class="icon" aria-label=words.smaller disabled=derived(move || level.get() == 0) on:click=clicked(move |_| change(-1))>{icon(SMALLER, false)}</button>
+                    <span class="zoom__level" role="status">{derived(move || percent(f64::from(LEVELS[level.get()]) / 100.0, words))}</span>
+                    <button type="button" class="icon" aria-label=words.larger disabled=derived(move || level.get() + 1 == LEVELS.len()) on:click=clicked(move |_| change(1))>{icon(LARGER, false)}</button>
+                    <button type="button" class="icon" aria-label=words.close on:click=clicked(move |_| on_close.run(()))>{icon(CLOSE, false)}</button>
                 </div>
             </div>
-            <div node_ref=room class="zoom__room" tabindex="0" style:--level=Signal::derive(move || format!("{}%", LEVELS[level.get()]))>
-                <img node_ref=image data-small=Signal::derive(move || small.get().to_string()) on:load=loaded
-                    src=Signal::derive(move || picture.with(|p| p.as_ref().map(|(_, at)| at.clone())))
-                    alt=Signal::derive(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.picture_of, &[("id", id)])))) />
+            <div node_ref=room class="zoom__room" tabindex="0" style:--level=derived(move || format!("{}%", LEVELS[level.get()]))>
+                <img node_ref=image data-small=derived(move || small.get().to_string()) on:load=loaded
+                    src=derived(move || picture.with(|p| p.as_ref().map(|(_, at)| at.clone())))
+                    alt=derived(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.picture_of, &[("id", id)])))) />
             </div>
         </dialog>
     }

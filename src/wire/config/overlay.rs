@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::config;
-use crate::reader::{Problem, Problems, read};
+use crate::reader::{Problem, Problems, decimal, read};
 use crate::wire::address;
 
 /// Each attribute that is a shorthand, with the keys that it stands for.
@@ -26,8 +26,8 @@ pub fn overlay(document: Json, attributes: &[(&str, &str)]) -> Result<Json, Prob
     let mut problems = Vec::new();
     for (name, value) in attributes.iter().filter(|(_, value)| !value.trim().is_empty()) {
         let Some((_, keys)) = ATTRIBUTES.iter().find(|(known, _)| known == name) else { continue };
-        let json = match value.trim().parse::<f64>() {
-            Ok(number) if *name == "accept-at" && number.is_finite() => Json::from(number),
+        let json = match decimal(value.trim()) {
+            Some(number) if *name == "accept-at" && number.is_finite() => Json::from(number),
             _ => Json::from(value.trim()),
         };
         // Alone in a document, so that what is wrong is known to be the attribute's.

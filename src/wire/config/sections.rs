@@ -203,13 +203,10 @@ pub(super) fn items(node: &Node<'_>) -> Option<ItemsAt> {
 
 pub(super) fn order(node: &Node<'_>) -> Option<Order> {
     let fields = node.object(&["random_share", "seed"])?;
-    let random_share = optional(&fields, "random_share", |node| node.number(0.0..=1.0));
-    let seed = optional(&fields, "seed", |node| seed(&node));
-    let standard = Order::default();
-    Some(Order {
-        random_share: random_share?.unwrap_or(standard.random_share),
-        seed: seed?.unwrap_or(standard.seed),
-    })
+    let mut order = Order::default();
+    fields.fill("random_share", &mut order.random_share, |node| node.number(0.0..=1.0));
+    fields.fill("seed", &mut order.seed, seed);
+    Some(order)
 }
 
 pub(super) fn lang(node: &Node<'_>) -> Option<Arc<str>> {
@@ -266,7 +263,7 @@ fn key(node: &Node<'_>) -> Option<Arc<str>> {
     let text = node.text()?;
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
-        (Some(only), None) if !only.is_control() => Some(only.to_lowercase().to_string().into()),
+        (Some(only), None) if !only.is_control() => Some(only.to_ascii_lowercase().to_string().into()),
         (Some('A'..='Z'), Some(_)) if text.len() <= 30 && text.bytes().all(|b| b.is_ascii_alphanumeric()) => {
             match TAKEN.contains(&text) {
                 true => {
@@ -291,43 +288,41 @@ pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
         "timeout_ms",
         "confirm",
     ])?;
-    let standard = Delivery::default();
-    let url = optional(&fields, "url", |node| {
-        address::read(&node, &["http", "https"], "an http or https address, or a relative one").map(Arc::from)
+    let mut to = Delivery::default();
+    fields.fill("url", &mut to.url, |node| {
+        let url = address::read(node, &["http", "https"], "an http or https address, or a relative one")?;
+        Some(Some(url.into()))
     });
-    let method =
-        optional(&fields, "method", |node| node.choice(&[("POST", Method::Post), ("PUT", Method::Put)]));
-    let headers = optional(&fields, "headers", |node| headers(&node));
-    let format = optional(&fields, "format", |node| {
+    fields
+        .fill("method", &mut to.method, |node| node.choice(&[("POST", Method::Post), ("PUT", Method::Put)]));
+    fields.fill("headers", &mut to.headers, headers);
+    fields.fill("format", &mut to.format, |node| {
         node.choice(&[
             ("array", BodyFormat::Array),
             ("jsonl", BodyFormat::JsonLines),
             ("single", BodyFormat::Single),
         ])
     });
-    let single = format == Some(Some(BodyFormat::Single));
-    let batch_size = optional(&fields, "batch_size", |node| match (single, node.integer(1..=1_000)?) {
-        (true, 2..) => node.wrong("1, or no batch_size: a request of format \"single\" holds one record"),
-        (_, size) => usize::try_from(size).ok(),
-    });
-    let accepted = optional(&fields, "accepted", |node| node.boolean());
-    let retry = optional(&fields, "retry", |node| retry(&node, standard.rules));
-    let timeout_ms =
-        optional(&fields, "timeout_ms", |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
-    let confirm = optional(&fields, "confirm", |node| {
+    if to.format == BodyFormat::Single {
+        to.rules.batch_most = 1;
+        fields.fill("batch_size", &mut to.rules.batch_most, |node| match node.integer(1..=1_000)? {
+            1 => Some(1),
+            _ => node.wrong("1, or no batch_size: a request of format \"single\" holds one record"),
+        });
+    } else {
+        fields.fill("batch_size", &mut to.rules.batch_most, |node| {
+            usize::try_from(node.integer(1..=1_000)?).ok()
+        });
+    }
+    fields.fill("accepted", &mut to.accepted, |node| node.boolean());
+    if let Some(rules) = fields.optional("retry").and_then(|node| retry(&node, to.rules)) {
+        to.rules = rules;
+    }
+    fields.fill("timeout_ms", &mut to.timeout_ms, |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
+    fields.fill("confirm", &mut to.confirm, |node| {
         node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
     });
-    let batch_most = batch_size?.unwrap_or(if single { 1 } else { standard.rules.batch_most });
-    Some(Delivery {
-        url: url?,
-        method: method?.unwrap_or(standard.method),
-        headers: headers?.unwrap_or_default(),
-        format: format?.unwrap_or(standard.format),
-        accepted: accepted?.unwrap_or(standard.accepted),
-        rules: DeliveryRules { batch_most, ..retry?.unwrap_or(standard.rules) },
-        timeout_ms: timeout_ms?.unwrap_or(standard.timeout_ms),
-        confirm: confirm?.unwrap_or(standard.confirm),
-    })
+    Some(to)
 }
 
 fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<DeliveryRules> {
