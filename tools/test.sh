@@ -76,7 +76,7 @@ if found=$(browser_tests); then
     done <<<"$found"
 fi
 stage "dist" tools/dist.sh
-stage "sizes" tools/sizes dist
+stage "sizes" tools/sizes --held dist
 stage "e2e" e2e
 
 printf '\n%s passed, %s failed\n' "$passed" "$failed"
