@@ -17,7 +17,10 @@ test("page and workers start from a sub-path of a server that sends no special h
   const server = await serve({ base: "/some/where/deep/" });
   const page = await browser.newPage();
   const strangers = [];
-  page.on("request", ({ url }) => url().startsWith(server.url) || strangers.push(url()));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (url.startsWith("http") && !url.startsWith(server.url)) strangers.push(url);
+  });
   await page.goto(`${server.url}index.html`);
   // As element.js does it: compile once, hand the module to the glue.
   const start = (name) =>
@@ -49,16 +52,42 @@ test("page and workers start from a sub-path of a server that sends no special h
   await server.close();
 });
 
+/** Names of a Wasm file's custom sections; read by hand, since Node refuses to compile relaxed SIMD. */
+function customSections(bytes) {
+  const names = [];
+  let at = 8;
+  const number = () => {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = bytes[at++];
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < bytes.length) {
+    const id = bytes[at++];
+    const size = number();
+    const end = at + size;
+    if (id === 0) {
+      const length = number();
+      names.push(bytes.toString("utf8", at, at + length));
+    }
+    at = end;
+  }
+  return names;
+}
+
 test("no Wasm file carries a name section", async () => {
   for (const name of ["page", ...workers]) {
-    const module = await WebAssembly.compile(await readFile(join(dist, `${name}_bg.wasm`)));
-    assert.equal(WebAssembly.Module.customSections(module, "name").length, 0, name);
+    const bytes = await readFile(join(dist, `${name}_bg.wasm`));
+    assert.equal(bytes.toString("latin1", 0, 4), "\0asm", name);
+    assert.ok(!customSections(bytes).includes("name"), name);
   }
 });
 
 test("the npm package has the crate's version and every file that it names", async () => {
   const manifest = await read("package.json");
-  const crate = await readFile(join(dist, "../Cargo.toml"), "utf8");
+  const crate = await readFile(new URL("../../Cargo.toml", import.meta.url), "utf8");
   assert.equal(manifest.version, crate.match(/^version = "(.+)"/m)[1]);
   const named = [manifest.types, ...Object.values(manifest.exports["."])];
   for (const file of named) await assert.doesNotReject(access(join(dist, file)), `${file} is in dist/`);
