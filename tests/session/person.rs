@@ -193,7 +193,7 @@ fn an_answer_of_an_earlier_visit_can_be_undone_before_its_item_is_there() {
 fn an_undone_answer_is_asked_again_with_its_mark_and_remark() {
     let mut world = World::new(rules());
     world.arrive("a").scored(0.51, 0.49);
-    world.notice(Notice::Flagged(true)).notice(Notice::noted("tail only")).press("cat");
+    world.notice(Notice::Flagged(true)).notice(Notice::Noted("tail only".into())).press("cat");
     let first = world.last_record();
     assert_eq!((first.flagged, first.note.as_deref()), (true, Some("tail only")));
     world.undo().expect_question("a");

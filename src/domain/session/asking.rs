@@ -1,9 +1,7 @@
 //! The person's side: one question on screen, answers, second thoughts.
 
-use std::sync::Arc;
-
 use super::view::Answered;
-use super::{Asked, Command, Notice, Remembered, Session, Stage, Step, Why};
+use super::{Asked, Command, Remembered, Session, Stage, Step, Why};
 use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::ItemKey;
@@ -388,13 +386,5 @@ impl Session {
                 self.decide(item, now);
             }
         }
-    }
-}
-
-impl Notice {
-    /// A remark from any text.
-    #[must_use]
-    pub fn noted(text: &str) -> Self {
-        Notice::Noted(Arc::from(text))
     }
 }

@@ -316,12 +316,6 @@ impl Session {
         self.log.get(&id)
     }
 
-    /// Whether a record is in the server's hands, for lists.
-    #[must_use]
-    pub fn is_volatile(&self, id: RecordId) -> bool {
-        self.volatile.contains(&id)
-    }
-
     /// Every record, oldest first, and one for each item that the model settled and no record tells of yet.
     pub fn everything(&mut self, now: Timestamp) -> Vec<Correction> {
         let mut all: Vec<_> = self.log.values().cloned().collect();
