@@ -177,6 +177,21 @@ fn counts_are_the_same_after_a_reload() {
     assert_eq!(world.session.progress(), before);
 }
 
+/// The accept of an earlier visit stood under the answer: taking the answer back must not revive it, since the
+/// person is asked now.
+#[test]
+fn what_waits_for_the_person_is_not_exported_as_settled() {
+    let mut world = World::new(Rules { deliver_accepted: true, ..rules() });
+    world.arrive("a").scored(0.97, 0.03).expect_no_question();
+    assert_eq!(world.exported().len(), 1);
+    world.forget_fates();
+    world.reload().open("a").press("dog").undo().expect_question("a").scored(0.97, 0.03);
+    assert!(world.exported().is_empty(), "{:?}", world.exported());
+    world.check_counts();
+    world.press("dog");
+    assert_eq!(World::current(&world.server), world.exported());
+}
+
 #[test]
 fn an_answer_of_an_earlier_visit_can_be_undone_before_its_item_is_there() {
     let mut world = World::new(rules());

@@ -294,6 +294,8 @@ impl Session {
                 self.decide(item, now);
                 return;
             }
+            // An accept that the answer had superseded came back into force, but the item waits for the person.
+            self.take_back_accepts(item, now);
         }
         self.show_again(item, now);
         if let Some(asked) = &mut self.asked {

@@ -297,7 +297,7 @@ impl Session {
 
     /// An accept that was recorded, in this visit or an earlier one, and no longer holds gets a tombstone;
     /// so do those that it had superseded, or they would come back to life.
-    fn take_back_accepts(&mut self, key: ItemKey, now: Timestamp) {
+    pub(super) fn take_back_accepts(&mut self, key: ItemKey, now: Timestamp) {
         while let Some(record) = self.entry(key).and_then(|entry| entry.record)
             && self.log.get(&record).is_some_and(|record| record.kind == Kind::Accepted)
             && let Some(mut tombstone) = self.tombstone(record, now)
