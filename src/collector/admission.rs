@@ -28,7 +28,10 @@ impl Origin {
         let named = uri.host().is_some_and(|name| !name.is_empty()) && uri.authority()?.as_str() == host;
         let scheme_fits = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
         let default_port = matches!((scheme, uri.port_u16()), ("http", Some(80)) | ("https", Some(443)));
-        if !named || !scheme_fits || default_port || host.contains('@') {
+        // `Uri` takes a port that is too large for none at all.
+        let rest = host.strip_prefix(uri.host()?)?;
+        let port_fits = rest.is_empty() || rest.strip_prefix(':')?.parse::<u16>().is_ok();
+        if !named || !scheme_fits || !port_fits || default_port || host.contains('@') {
             return None;
         }
         let host = Some(host.to_owned());
