@@ -4,7 +4,8 @@
 //! come out. The other files are the stages of one item's way, in this order: an [`item`] arrives, is
 //! handed to a worker by the [`dispatch`]er, its scores become a [`prediction`], the [`policy`] decides,
 //! the [`queue`] orders the questions, the person's answer becomes a [`correction`], the [`outbox`]
-//! delivers it; [`progress`] counts all of it.
+//! delivers it; [`progress`] counts all of it. Beside them, in a worker, the [`learning`] makes the model better
+//! with each answer.
 
 pub mod correction;
 pub mod dispatch;
@@ -12,6 +13,7 @@ pub mod few;
 pub mod ident;
 pub mod item;
 pub mod label;
+pub mod learning;
 pub mod outbox;
 pub mod policy;
 pub mod prediction;

@@ -75,7 +75,7 @@ pub struct Prediction {
     /// Best minus second-best probability, calibrated; the confidence itself if there is one label only.
     pub margin: f32,
     /// Shannon entropy of the calibrated probabilities divided by its greatest value (ln K for a softmax
-    /// over K labels, ln 2 per label for sigmoids): 0 is certain, 1 knows nothing.
+    /// over K labels that take part, ln 2 per label for sigmoids): 0 is certain, 1 knows nothing.
     pub entropy: f32,
     /// Which head made it; grows with each refit, 0 is the model as it came.
     pub head_version: u32,
@@ -99,12 +99,28 @@ impl Prediction {
             return None;
         }
         let logits: Vec<f64> = scores.iter().map(|&s| logit(f64::from(s), scale, activation)).collect();
-        let raw = activated(&logits, activation, 1.0);
+        Self::from_logits(&logits, activation, temperature, 0)
+    }
+
+    /// Makes a prediction from the logits that a head gave, in label order; −∞ keeps a label out: it has
+    /// probability 0 and no rank. `None` if no logit is finite, or one is neither finite nor −∞.
+    #[must_use]
+    pub fn from_logits(
+        logits: &[f64],
+        activation: Activation,
+        temperature: Temperature,
+        head_version: u32,
+    ) -> Option<Self> {
+        let sound = |z: &f64| z.is_finite() || *z == f64::NEG_INFINITY;
+        if !logits.iter().all(sound) || !logits.iter().any(|z| z.is_finite()) {
+            return None;
+        }
+        let raw = activated(logits, activation, 1.0);
         let calibrated = match temperature {
             Temperature::ONE => raw.clone(),
-            Temperature(t) => activated(&logits, activation, f64::from(t)),
+            Temperature(t) => activated(logits, activation, f64::from(t)),
         };
-        let top = best(&calibrated);
+        let top = best(logits, &calibrated);
         let (first, second) = (top[0], top.get(1));
         let mut kept = [(LabelId(0), 0.0); TOP];
         for (slot, &(label, p)) in kept.iter_mut().zip(&top) {
@@ -114,8 +130,8 @@ impl Prediction {
             confidence: Confidence::new(narrow(first.1)),
             confidence_raw: Confidence::new(narrow(raw[usize::from(first.0.0)])),
             margin: narrow(first.1 - second.map_or(0.0, |s| s.1)),
-            entropy: narrow(normalised_entropy(&calibrated, activation)),
-            head_version: 0,
+            entropy: narrow(normalised_entropy(logits, &calibrated, activation)),
+            head_version,
             top: kept,
             #[allow(clippy::cast_possible_truncation)]
             top_len: top.len() as u8,
@@ -138,7 +154,8 @@ impl Prediction {
 /// A probability of exactly 0 or 1 would give an infinite logit; this is well below what f32 tells apart.
 const SMALLEST: f64 = 1e-12;
 
-fn logit(score: f64, scale: ScoreScale, activation: Activation) -> f64 {
+/// A score as a logit.
+pub(super) fn logit(score: f64, scale: ScoreScale, activation: Activation) -> f64 {
     match (scale, activation) {
         (ScoreScale::Logits, _) => score,
         // Softmax takes away any constant, so the logarithm is a logit already.
@@ -150,7 +167,8 @@ fn logit(score: f64, scale: ScoreScale, activation: Activation) -> f64 {
     }
 }
 
-fn activated(logits: &[f64], activation: Activation, t: f64) -> Vec<f64> {
+/// The probabilities of logits at temperature `t`.
+pub(super) fn activated(logits: &[f64], activation: Activation, t: f64) -> Vec<f64> {
     match activation {
         Activation::Sigmoid => logits.iter().map(|z| 1.0 / (1.0 + (-z / t).exp())).collect(),
         Activation::Softmax => {
@@ -162,11 +180,11 @@ fn activated(logits: &[f64], activation: Activation, t: f64) -> Vec<f64> {
     }
 }
 
-/// The [`TOP`] greatest, greatest first, equal ones in order.
-fn best(probabilities: &[f64]) -> Vec<(LabelId, f64)> {
+/// The [`TOP`] greatest of those that take part, greatest first, equal ones in order.
+fn best(logits: &[f64], probabilities: &[f64]) -> Vec<(LabelId, f64)> {
     let mut top: Vec<(LabelId, f64)> = Vec::with_capacity(TOP + 1);
     for (i, &p) in probabilities.iter().enumerate() {
-        if top.len() == TOP && p <= top[TOP - 1].1 {
+        if logits[i] == f64::NEG_INFINITY || top.len() == TOP && p <= top[TOP - 1].1 {
             continue;
         }
         let at = top.partition_point(|&(_, q)| q >= p);
@@ -177,10 +195,10 @@ fn best(probabilities: &[f64]) -> Vec<(LabelId, f64)> {
     top
 }
 
-fn normalised_entropy(probabilities: &[f64], activation: Activation) -> f64 {
+fn normalised_entropy(logits: &[f64], probabilities: &[f64], activation: Activation) -> f64 {
     let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
     #[allow(clippy::cast_precision_loss)]
-    let count = probabilities.len() as f64;
+    let count = logits.iter().filter(|z| z.is_finite()).count() as f64;
     let (entropy, greatest) = match activation {
         Activation::Softmax => (probabilities.iter().map(|&p| part(p)).sum::<f64>(), count.ln()),
         Activation::Sigmoid => (
@@ -260,6 +278,18 @@ mod tests {
         let p =
             Prediction::from_scores(&[1.0, 0.0], ScoreScale::Probabilities, Activation::Sigmoid, t).unwrap();
         assert!(p.confidence.get().is_finite() && p.entropy.is_finite());
+    }
+
+    #[test]
+    fn a_label_that_takes_no_part_changes_nothing_for_the_others() {
+        let t = Temperature::new(1.7).unwrap();
+        for activation in [Activation::Softmax, Activation::Sigmoid] {
+            let two = Prediction::from_logits(&[2.0, 1.0], activation, t, 3).unwrap();
+            let three = Prediction::from_logits(&[2.0, 1.0, f64::NEG_INFINITY], activation, t, 3).unwrap();
+            assert_eq!((three, three.top().len(), three.head_version), (two, 2, 3));
+        }
+        assert_eq!(Prediction::from_logits(&[f64::NEG_INFINITY; 2], Activation::Softmax, t, 0), None);
+        assert_eq!(Prediction::from_logits(&[f64::NAN, 1.0], Activation::Softmax, t, 0), None);
     }
 
     #[test]
