@@ -234,6 +234,14 @@ fn activated(logits: &[f64], card: &ModelCard) -> Vec<f32> {
 /// The improved model equals model and head side by side, in probability, and its features are the model's.
 #[track_caller]
 fn holds(model: &Model, head: &Head, t: f32, what: &str, tolerance: f32) -> Model {
+    let (improved, expected) = holds_here(model, head, t, what, tolerance);
+    improved.leave(what, &expected, tolerance);
+    improved
+}
+
+/// Alike, in our engine only.
+#[track_caller]
+fn holds_here(model: &Model, head: &Head, t: f32, what: &str, tolerance: f32) -> (Model, Vec<Vec<f32>>) {
     let improved = model.improved(head, t);
     let (card, new_card) = (model.card(), improved.card());
     let (mut worst, mut moved, mut expected) = (0.0_f32, 0.0_f32, vec![]);
@@ -249,8 +257,7 @@ fn holds(model: &Model, head: &Head, t: f32, what: &str, tolerance: f32) -> Mode
     }
     assert!(worst <= tolerance, "{} {what}: off by {worst}", model.name);
     assert!(card.scores.is_none() || moved > 0.05, "{} {what}: the head moves nothing ({moved})", model.name);
-    improved.leave(what, &expected, tolerance);
-    improved
+    (improved, expected)
 }
 
 /// A head that moves the logits of a model by a few units.
@@ -335,17 +342,25 @@ fn scores_and_features_of_any_shape_and_type_take_a_head() {
 
 #[test]
 fn probabilities_stay_probabilities_in_every_opset() {
-    // Of a sigmoid's p near 1, f32 has lost the logit: one unit in its last place, by which engines differ,
-    // moves the new probability by more than it would move p.
-    for (name, activation, tolerance) in [
-        ("head-softmax", "softmax", 1e-4),
-        ("head-sigmoid", "sigmoid", 1e-3),
-        ("head-opset7", "softmax", 1e-4),
-        ("head-opset21", "softmax", 1e-4),
+    for (name, activation) in [
+        ("head-softmax", "softmax"),
+        ("head-sigmoid", "sigmoid"),
+        ("head-certain", "sigmoid"),
+        ("head-opset7", "softmax"),
+        ("head-opset21", "softmax"),
     ] {
         let model = Model::small(name, |_| ()).with_scores("p", "probabilities", activation);
-        holds(&model, &Head::random(HeadKind::Linear, 3, 4, 2.0), 1.7, "linear", tolerance);
-        holds(&model, &Head::random(HeadKind::VectorScaling, 3, 0, 0.8), 3.0, "scaled", tolerance);
+        let linear = Head::random(HeadKind::Linear, 3, 4, 2.0);
+        let scaling = Head::random(HeadKind::VectorScaling, 3, 0, 0.8);
+        if name == "head-certain" {
+            // Of a sigmoid's p near 1, f32 has lost the logit: one unit in its last place, by which engines
+            // differ, may move the new probability far.
+            holds_here(&model, &linear, 1.7, "linear", 1e-4);
+            holds_here(&model, &scaling, 3.0, "scaled", 1e-4);
+        } else {
+            holds(&model, &linear, 1.7, "linear", 1e-4);
+            holds(&model, &scaling, 3.0, "scaled", 1e-4);
+        }
         // Probabilities of 0 and 1 come back from their logits.
         let unchanged = model.improved(&Head::zero(HeadKind::Linear, 3, 4), 1.0);
         for ((said, _), (before, _)) in unchanged.rows().iter().zip(model.rows()) {
