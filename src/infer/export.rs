@@ -26,9 +26,9 @@ use tract_onnx::pb::{
 use super::engine;
 use super::error::ModelError;
 use super::pipeline::check_file;
-use crate::domain::label::LabelSet;
+use crate::domain::label::{Label, LabelSet};
 use crate::domain::prediction::{Activation, ScoreScale};
-use crate::input::card::{Digest, ModelCard};
+use crate::input::card::{Digest, ModelCard, ScoresOutput};
 use crate::wire::manifest;
 use splice::{Changes, Placed, Renaming};
 
@@ -93,8 +93,8 @@ pub enum ExportError {
         /// What a head needs.
         expected: &'static str,
     },
-    /// The manifest is not the model's.
-    #[error("found a manifest with problems, expected the one that the model was loaded with: {0}")]
+    /// The text is no manifest: its problems.
+    #[error("found a manifest with problems, expected the one that the model was loaded with:\n{0}")]
     Manifest(String),
 }
 
@@ -145,7 +145,7 @@ pub fn with_head(
 /// temperature is 1, the file divides by it.
 ///
 /// # Errors
-/// [`ExportError::Manifest`] if `original` is not a manifest, or not one of this model.
+/// [`ExportError::Manifest`] if `original` is not a manifest.
 pub fn improved_manifest(
     original: &str,
     improved: &Improved,
@@ -171,7 +171,7 @@ pub fn improved_manifest(
         }
     }
     if card.labels != *labels {
-        let label = |label: &crate::domain::label::Label| json!({"id": &*label.id, "name": &*label.name});
+        let label = |label: &Label| json!({"id": &*label.id, "name": &*label.name});
         told["labels"] = labels.iter().map(|(_, each)| label(each)).collect();
     }
     Ok(format!("{told:#}\n"))
@@ -184,14 +184,6 @@ fn check_head(card: &ModelCard, head: &HeadParts<'_>, temperature: f32) -> Resul
         HeadKind::Linear => features,
         HeadKind::VectorScaling => 1,
     };
-    let read = match kind {
-        HeadKind::Linear => card.features.is_some(),
-        HeadKind::VectorScaling => card.scores.is_some(),
-    };
-    if !read {
-        let reads = if kind == HeadKind::Linear { "features" } else { "scores" };
-        return wrong(format!("weights for {reads}"), format!("a model that has {reads}; this one has none"));
-    }
     if card.scores.is_some() && labels != card.labels.len() {
         return wrong(format!("{labels} labels"), format!("the model's {}", card.labels.len()));
     }
@@ -229,94 +221,50 @@ fn changes(
             expected: "opset 7 or later; export the model again",
         });
     }
-    let mut names = engine::outputs(card, model)?.into_iter().map(|(_, name)| name);
-    let scores = card.scores.as_ref().and_then(|_| names.next());
-    let features = card.features.as_ref().and_then(|_| names.next());
-
+    let mut outputs = engine::outputs(card, model)?.into_iter().map(|(_, name)| name);
     let names = Names::of(graph);
-    let prefix = names.free_folder("head");
-    let given = scores.clone().unwrap_or_else(|| names.free("scores"));
-    let mut writer = Writer { prefix, nodes: vec![], constants: vec![] };
-    let before = match &scores {
+    let scores = match card.scores.as_ref().and_then(|said| Some((said, outputs.next()?))) {
         None => None,
-        Some(name) => {
-            let before = Renaming { from: name.clone(), to: names.free(&format!("{name}/before-head")) };
-            Some((Source::of(graph, name, "scores", head.labels)?, before))
+        Some((said, from)) => {
+            let source = Source::of(graph, &from, "scores", head.labels)?;
+            let to = names.free(&format!("{from}/before-head"));
+            Some(Scores { said, source, moved: Renaming { from, to } })
         }
     };
+    let features = card.features.as_ref().and_then(|_| outputs.next());
+    let given = scores.as_ref().map_or_else(|| names.free("scores"), |scores| scores.moved.from.clone());
 
-    let logits = match (&before, &card.scores) {
-        (Some((source, before)), Some(said)) => {
-            let rows = writer.rows(&before.to, source, "scores");
-            Some(match (said.scale, said.activation) {
-                (ScoreScale::Logits, _) => rows,
-                (ScoreScale::Probabilities, Activation::Softmax) => writer.logarithm(&rows, "p"),
-                (ScoreScale::Probabilities, Activation::Sigmoid) => {
-                    // 1 - 1e-12 is 1 in f32, so the other end is bounded by bounding 1 - p.
-                    let one = writer.constant("one", &[], &[1.0]);
-                    let other = writer.node("Sub", &[&one, &rows], "not-p");
-                    let (yes, no) = (writer.logarithm(&rows, "p"), writer.logarithm(&other, "not-p"));
-                    writer.node("Sub", &[&yes, &no], "logits")
-                }
-            })
+    let mut writer = Writer { prefix: names.free_folder("head"), nodes: vec![], constants: vec![] };
+    let logits = scores.as_ref().map(|scores| writer.logits(scores));
+    let rows = match (head.kind, &features) {
+        (HeadKind::Linear, Some(name)) => {
+            let source = Source::of(graph, name, "features", head.features)?;
+            // A model whose features are its scores: the head was learned on what they were before.
+            let moved = scores.as_ref().map(|scores| &scores.moved).filter(|moved| moved.from == *name);
+            Some(writer.rows(moved.map_or(name, |moved| &moved.to), &source, "features"))
         }
         _ => None,
     };
-    let (labels, bias) = (dim(head.labels), writer.constant("bias", &[1, dim(head.labels)], head.bias));
-    let headed = match (head.kind, &features, logits) {
-        (HeadKind::Linear, Some(name), logits) => {
-            let source = Source::of(graph, name, "features", head.features)?;
-            // A model whose features are its scores: the head was learned on what they were before.
-            let renaming =
-                before.as_ref().map(|(_, renaming)| renaming).filter(|renaming| renaming.from == *name);
-            let tensor = renaming.map_or(name, |renaming| &renaming.to);
-            let rows = writer.rows(tensor, &source, "features");
-            let weights = writer.constant("weights", &[labels, dim(head.features)], head.weights);
-            let moved = writer.node("Gemm", &[&rows, &weights, &bias], "moved");
-            writer.attribute("transB", 1);
-            match logits {
-                Some(logits) => writer.node("Add", &[&logits, &moved], "moved-logits"),
-                None => moved,
-            }
-        }
-        (HeadKind::VectorScaling, _, Some(logits)) => {
-            let scales: Vec<f32> = head.weights.iter().map(|a| 1.0 + a).collect();
-            let scales = writer.constant("scales", &[1, labels], &scales);
-            let scaled = writer.node("Mul", &[&logits, &scales], "scaled");
-            writer.node("Add", &[&scaled, &bias], "scaled-logits")
-        }
-        // `check_head` has seen to it that what the head reads is there.
-        _ => {
-            return Err(ExportError::Head {
-                found: "nothing to read".into(),
-                expected: "scores or features".into(),
-            });
-        }
-    };
-    let temperature = writer.constant("temperature", &[], &[temperature]);
-    let mut last = writer.node("Div", &[&headed, &temperature], "calibrated");
-    if let Some(said) = card.scores.as_ref().filter(|said| said.scale == ScoreScale::Probabilities) {
-        match said.activation {
-            Activation::Sigmoid => last = writer.node("Sigmoid", &[&last], "probabilities"),
-            Activation::Softmax => {
-                last = writer.node("Softmax", &[&last], "probabilities");
-                writer.attribute("axis", 1);
-            }
-        }
-    }
-    if let Some((source, before)) = &before {
-        last = writer.back(last, &before.to, source);
-    }
+    let headed = writer.headed(head, rows, logits)?;
+    let last = writer.calibrated(headed, temperature, scores.as_ref());
     writer.give(&last, &given);
 
-    let Writer { nodes, constants, .. } = writer;
-    let renaming = before.map(|(_, renaming)| renaming);
-    let nodes = placed(graph, nodes, renaming.as_ref(), features.as_deref())?;
+    let (new, constants) = writer.finished(model.ir_version);
+    let moved = scores.as_ref().map(|scores| &scores.moved);
+    let nodes = placed(graph, new, moved, features.as_deref())?;
     let outputs = match (&scores, &features) {
-        (None, Some(features)) => vec![declared_scores(graph, &given, features, labels)],
+        (None, Some(features)) => vec![declared_scores(graph, &given, features, dim(head.labels))],
         _ => vec![],
     };
     Ok((Changes { nodes, constants, outputs, metadata: vec![] }, given))
+}
+
+/// The scores that a model came with.
+struct Scores<'a> {
+    said: &'a ScoresOutput,
+    source: Source,
+    /// From the name that others read to the one under which they are before the head.
+    moved: Renaming,
 }
 
 /// A size as ONNX says it; none that is in memory is too large.
@@ -481,6 +429,75 @@ impl Writer {
         rows
     }
 
+    /// A row of logits an item, as `domain::prediction` reads scores.
+    fn logits(&mut self, scores: &Scores<'_>) -> String {
+        let rows = self.rows(&scores.moved.to, &scores.source, "scores");
+        match (scores.said.scale, scores.said.activation) {
+            (ScoreScale::Logits, _) => rows,
+            (ScoreScale::Probabilities, Activation::Softmax) => self.logarithm(&rows, "p"),
+            (ScoreScale::Probabilities, Activation::Sigmoid) => {
+                // 1 - 1e-12 is 1 in f32, so the upper end is bounded by bounding 1 - p.
+                let one = self.constant("one", &[], &[1.0]);
+                let other = self.node("Sub", &[&one, &rows], "not-p");
+                let (yes, no) = (self.logarithm(&rows, "p"), self.logarithm(&other, "not-p"));
+                self.node("Sub", &[&yes, &no], "logits")
+            }
+        }
+    }
+
+    /// What the head makes of logits, features or both.
+    fn headed(
+        &mut self,
+        head: &HeadParts<'_>,
+        features: Option<String>,
+        logits: Option<String>,
+    ) -> Result<String, ExportError> {
+        let labels = dim(head.labels);
+        let bias = self.constant("bias", &[1, labels], head.bias);
+        match (head.kind, features, logits) {
+            (HeadKind::Linear, Some(features), logits) => {
+                let weights = self.constant("weights", &[labels, dim(head.features)], head.weights);
+                let moved = self.node("Gemm", &[&features, &weights, &bias], "moved");
+                self.attribute("transB", 1);
+                Ok(match logits {
+                    Some(logits) => self.node("Add", &[&logits, &moved], "moved-logits"),
+                    None => moved,
+                })
+            }
+            (HeadKind::VectorScaling, _, Some(logits)) => {
+                let scales: Vec<f32> = head.weights.iter().map(|a| 1.0 + a).collect();
+                let scales = self.constant("scales", &[1, labels], &scales);
+                let scaled = self.node("Mul", &[&logits, &scales], "scaled");
+                Ok(self.node("Add", &[&scaled, &bias], "scaled-logits"))
+            }
+            (kind, ..) => {
+                let reads = if kind == HeadKind::Linear { "features" } else { "scores" };
+                Err(ExportError::Head {
+                    found: format!("weights for {reads}"),
+                    expected: format!("a model that has {reads}; this one has none"),
+                })
+            }
+        }
+    }
+
+    /// Logits divided by the temperature, on the scale and in the shape of the scores before.
+    fn calibrated(&mut self, logits: String, temperature: f32, before: Option<&Scores<'_>>) -> String {
+        let temperature = self.constant("temperature", &[], &[temperature]);
+        let mut last = self.node("Div", &[&logits, &temperature], "calibrated");
+        let Some(before) = before else { return last };
+        match (before.said.scale, before.said.activation) {
+            (ScoreScale::Logits, _) => {}
+            (ScoreScale::Probabilities, Activation::Sigmoid) => {
+                last = self.node("Sigmoid", &[&last], "probabilities");
+            }
+            (ScoreScale::Probabilities, Activation::Softmax) => {
+                last = self.node("Softmax", &[&last], "probabilities");
+                self.attribute("axis", 1);
+            }
+        }
+        self.back(last, &before.moved.to, &before.source)
+    }
+
     /// Undoes `rows`: the shape and type that the scores had `before`.
     fn back(&mut self, rows: String, before: &str, source: &Source) -> String {
         let mut tensor = rows;
@@ -501,6 +518,26 @@ impl Writer {
         let above = self.node("Relu", &[&above], &format!("{name}-above-or-0"));
         let bounded = self.node("Add", &[&above, &smallest], &format!("{name}-bounded"));
         self.node("Log", &[&bounded], &format!("ln-{name}"))
+    }
+
+    /// All nodes and constants; before version 4 of the format a constant had to be an input or a node.
+    fn finished(self, ir_version: i64) -> (Vec<NodeProto>, Vec<TensorProto>) {
+        if ir_version >= 4 {
+            return (self.nodes, self.constants);
+        }
+        let constants = self.constants.into_iter().map(|constant| NodeProto {
+            op_type: "Constant".to_owned(),
+            output: vec![constant.name.clone()],
+            name: constant.name.clone(),
+            attribute: vec![AttributeProto {
+                name: "value".to_owned(),
+                r#type: AttributeType::Tensor as i32,
+                t: Some(constant),
+                ..AttributeProto::default()
+            }],
+            ..NodeProto::default()
+        });
+        (constants.chain(self.nodes).collect(), vec![])
     }
 
     /// Gives the last node's output another name.
