@@ -3,7 +3,7 @@
 #![cfg(feature = "infer")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_precision_loss)]
 
-use std::path::{Path, PathBuf};
+mod models;
 
 use hitl_labeler::domain::item::{AsideReason, Failed};
 use hitl_labeler::domain::prediction::Prediction;
@@ -15,21 +15,8 @@ use hitl_labeler::input::image::Pixels;
 use hitl_labeler::input::{Raw, data_url};
 use hitl_labeler::wire::manifest::parse;
 use hitl_labeler::wire::worker::Loaded;
+use models::{at, decoded, digest, furthest, numbers, read_json, softmax};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-
-fn at(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn read_json(path: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(at(path)).unwrap()).unwrap()
-}
-
-fn numbers(value: &Value) -> Vec<f32> {
-    #[allow(clippy::cast_possible_truncation)]
-    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
-}
 
 /// A model of `models/`, ready to predict.
 struct Model {
@@ -132,39 +119,6 @@ impl Model {
     }
 }
 
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|z| f64::from(z - greatest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    #[allow(clippy::cast_possible_truncation)]
-    powers.iter().map(|p| (p / sum) as f32).collect()
-}
-
-fn furthest(said: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(said.len(), expected.len());
-    said.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-}
-
-/// A PNG as the browser would give it: RGBA.
-fn decoded(file: &[u8]) -> (u32, u32, Vec<u8>) {
-    let mut decoder = png::Decoder::new(std::io::Cursor::new(file));
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut pixels).unwrap();
-    let rgba = pixels[..info.buffer_size()]
-        .chunks_exact(info.color_type.samples())
-        .flat_map(|p| match *p {
-            [grey] => [grey, grey, grey, 255],
-            [grey, alpha] => [grey, grey, grey, alpha],
-            [red, green, blue] => [red, green, blue, 255],
-            [red, green, blue, alpha] => [red, green, blue, alpha],
-            _ => unreachable!(),
-        })
-        .collect();
-    (info.width, info.height, rgba)
-}
-
 #[test]
 fn fashion_cnn_settles_what_onnxruntime_settles() {
     let mut model = Model::load("fashion-cnn");
@@ -193,7 +147,7 @@ fn detypify_equals_onnxruntime() {
 /// A small model of `tests/fixtures` with a manifest that fits, changed by `edit`.
 fn fixture(name: &str, edit: impl FnOnce(&mut Value)) -> Result<Pipeline<TractEngine>, ModelError> {
     let file = std::fs::read(at(&format!("tests/fixtures/model-{name}.onnx"))).unwrap();
-    let digest: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(&file);
     let mut manifest = json!({
         "schema": "hitl-labeler/model/1", "name": name, "version": "1", "file": "model.onnx",
         "sha256": digest, "bytes": file.len(),
@@ -255,7 +209,7 @@ fn a_changed_or_shortened_file_is_not_loaded() {
 #[test]
 fn what_is_not_onnx_is_told_for_what_it_is() {
     let card = |file: &[u8]| {
-        let digest: String = Sha256::digest(file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest(file);
         let manifest = json!({
             "schema": "hitl-labeler/model/1", "name": "n", "version": "1", "file": "f", "sha256": digest,
             "bytes": file.len(), "input": {"kind": "numbers", "columns": ["a"]},
@@ -350,7 +304,7 @@ fn any_single_broken_byte_is_an_error_or_a_model_but_never_a_hang() {
     for place in 0..good.len() {
         let mut file = good.clone();
         file[place] ^= 0x15;
-        let digest: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest(&file);
         let manifest = json!({
             "schema": "hitl-labeler/model/1", "name": "n", "version": "1", "file": "f", "sha256": digest,
             "bytes": file.len(), "input": {"kind": "numbers", "columns": ["a", "b"]},

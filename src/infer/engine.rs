@@ -1,7 +1,8 @@
-//! Runs a graph on one tensor. tract's types never leave this module.
+//! Runs a graph on one tensor. tract's types never leave `infer`.
 
 mod screen;
 
+use tract_onnx::Onnx;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
@@ -61,15 +62,7 @@ impl Analysed {
     /// # Errors
     /// Every disagreement between the two, and what tract cannot read.
     pub fn read(card: &ModelCard, onnx_file: &[u8]) -> Result<Self, ModelError> {
-        let mut onnx = tract_onnx::onnx()
-            // Shapes follow from the input's; what the file says of values between names symbolic batches.
-            .with_ignore_value_info(true);
-        // The browser's build goes without the code of these two (tools/snip-wasm.mjs).
-        onnx.op_register.0.retain(|name, _| !matches!(name.as_str(), "DFT" | "STFT"));
-        let proto = onnx
-            .proto_model_for_read(&mut &*onnx_file)
-            .map_err(|_| ModelError::NotOnnx { found: looks_like(onnx_file) })?;
-        screen::screen(&proto, &onnx.op_register)?;
+        let (onnx, proto) = read(onnx_file)?;
         let parsed = onnx.parse(&proto, None).map_err(failed("reading"))?;
         if !parsed.unresolved_inputs.is_empty() {
             let found =
@@ -152,6 +145,20 @@ impl Engine for TractEngine {
     }
 }
 
+/// An ONNX file that has passed the screen, and what reads its operators.
+pub(super) fn read(onnx_file: &[u8]) -> Result<(Onnx, ModelProto), ModelError> {
+    let mut onnx = tract_onnx::onnx()
+        // Shapes follow from the input's; what the file says of values between names symbolic batches.
+        .with_ignore_value_info(true);
+    // The browser's build goes without the code of these two (tools/snip-wasm.mjs).
+    onnx.op_register.0.retain(|name, _| !matches!(name.as_str(), "DFT" | "STFT"));
+    let proto = onnx
+        .proto_model_for_read(&mut &*onnx_file)
+        .map_err(|_| ModelError::NotOnnx { found: looks_like(onnx_file) })?;
+    screen::screen(&proto, &onnx.op_register)?;
+    Ok((onnx, proto))
+}
+
 /// In a browser, what tract is slow at is replaced; natively it has kernels of its own for every processor.
 fn for_this_machine(model: TypedModel) -> TractResult<TypedModel> {
     if cfg!(target_arch = "wasm32") { super::kernels::channels_last(model) } else { Ok(model) }
@@ -178,7 +185,10 @@ pub fn kernels() -> Vec<Kernel> {
 }
 
 /// The graph's outputs that are wanted, scores first: the manifest's field and the name.
-fn outputs(card: &ModelCard, proto: &ModelProto) -> Result<Vec<(&'static str, String)>, ModelError> {
+pub(super) fn outputs(
+    card: &ModelCard,
+    proto: &ModelProto,
+) -> Result<Vec<(&'static str, String)>, ModelError> {
     let outputs = proto.graph.iter().flat_map(|graph| &graph.output);
     let found: Vec<String> = outputs.map(|output| output.name.clone()).collect();
     let choose = |path, wanted: Option<&String>, others: Vec<&String>| match (wanted, &*others) {

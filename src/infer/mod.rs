@@ -2,5 +2,6 @@
 
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod kernels;
 pub mod pipeline;

@@ -104,7 +104,8 @@ impl<E: Engine> Pipeline<E> {
     }
 }
 
-fn check_file(card: &ModelCard, file: &[u8]) -> Result<(), ModelError> {
+/// Holds a file's size and digest against its card's.
+pub(super) fn check_file(card: &ModelCard, file: &[u8]) -> Result<(), ModelError> {
     let size = file.len() as u64;
     if size != card.bytes {
         return Err(ModelError::WrongSize { found: size, expected: card.bytes });
