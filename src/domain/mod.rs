@@ -4,7 +4,8 @@
 //! come out. The other files are the stages of one item's way, in this order: an [`item`] arrives, is
 //! handed to a worker by the [`dispatch`]er, its scores become a [`prediction`], the [`policy`] decides,
 //! the [`queue`] orders the questions, the person's answer becomes a [`correction`], the [`outbox`]
-//! delivers it; [`progress`] counts all of it.
+//! delivers it; [`progress`] counts all of it, and the [`promise`] says what has been shown about the
+//! accuracy of what the model settles.
 
 pub mod correction;
 pub mod dispatch;
@@ -12,10 +13,12 @@ pub mod few;
 pub mod ident;
 pub mod item;
 pub mod label;
+mod order;
 pub mod outbox;
 pub mod policy;
 pub mod prediction;
 pub mod progress;
+pub mod promise;
 pub mod queue;
 pub mod session;
 pub mod value;
