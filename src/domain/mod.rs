@@ -6,6 +6,8 @@
 //! the [`queue`] orders the questions, the person's answer becomes a [`correction`], the [`outbox`]
 //! delivers it; [`progress`] counts all of it. Beside them, in a worker, the [`learning`] makes the model better
 //! with each answer.
+//! delivers it; [`progress`] counts all of it, and the [`promise`] says what has been shown about the
+//! accuracy of what the model settles.
 
 pub mod correction;
 pub mod dispatch;
@@ -14,10 +16,12 @@ pub mod ident;
 pub mod item;
 pub mod label;
 pub mod learning;
+mod order;
 pub mod outbox;
 pub mod policy;
 pub mod prediction;
 pub mod progress;
+pub mod promise;
 pub mod queue;
 pub mod session;
 pub mod value;
