@@ -8,6 +8,7 @@
 //! accuracy of what the model settles.
 
 pub mod correction;
+pub mod current;
 pub mod dispatch;
 pub mod few;
 pub mod ident;
