@@ -10,6 +10,7 @@
 pub mod correction;
 pub mod current;
 pub mod dispatch;
+pub mod evaluation;
 pub mod few;
 pub mod ident;
 pub mod item;
