@@ -10,7 +10,9 @@
 //! accuracy of what the model settles.
 
 pub mod correction;
+pub mod current;
 pub mod dispatch;
+pub mod evaluation;
 pub mod few;
 pub mod ident;
 pub mod item;

@@ -40,6 +40,18 @@ pub(super) fn most_confident_first(confidences: impl Iterator<Item = f32>) -> Ve
     keys.into_iter().map(|key| key as u32 as usize).collect()
 }
 
+/// The median of `numbers`, none of which is negative; `None` of none.
+pub(super) fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut keys: Vec<u64> = numbers.map(|x| x.max(0.0).to_bits()).collect();
+    sort(&mut keys);
+    let (middle, at) = (keys.len() / 2, |place: usize| f64::from_bits(keys[place]));
+    match keys.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(at(middle)),
+        _ => Some(f64::midpoint(at(middle - 1), at(middle))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +77,12 @@ mod tests {
     fn the_most_confident_lead_and_ties_keep_their_order() {
         let order = most_confident_first([0.2, 0.9, f32::NAN, 1.0, 0.9, 0.0, 1e-30].into_iter());
         assert_eq!(order, [3, 1, 4, 0, 6, 2, 5]);
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_lies_between() {
+        assert_eq!(median([3.0, 1.0, 10.0, 2.0].into_iter()), Some(2.5));
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+        assert_eq!(median([].into_iter()), None);
     }
 }

@@ -17,7 +17,7 @@ macro_rules! same_words {
         fn $to(ours: $ours) -> record::$ours {
             match ours { $($ours::$variant => record::$ours::$theirs),+ }
         }
-        fn $from(theirs: record::$ours) -> $ours {
+        pub(super) fn $from(theirs: record::$ours) -> $ours {
             match theirs { $(record::$ours::$theirs => $ours::$variant),+ }
         }
     };
@@ -100,7 +100,7 @@ fn to_moment(at: Timestamp) -> Moment {
     Moment::from_epoch_ms(u64::try_from(at.0).unwrap_or(0))
 }
 
-fn from_moment(moment: Moment) -> Timestamp {
+pub(super) fn from_moment(moment: Moment) -> Timestamp {
     Timestamp(i64::try_from(moment.epoch_ms()).unwrap_or(i64::MAX))
 }
 
