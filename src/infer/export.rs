@@ -720,3 +720,70 @@ fn sorted(graph: &GraphProto, nodes: Vec<Placed>) -> Result<Vec<Placed>, ExportE
         Err(ModelError::BadGraph("nodes that wait for each other".into()).into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn node(inputs: &[&str], output: &str) -> NodeProto {
+        let input = inputs.iter().map(|&input| input.to_owned()).collect();
+        NodeProto { input, output: vec![output.to_owned()], ..NodeProto::default() }
+    }
+
+    /// Outputs in the order of the nodes, under their new names.
+    fn order(graph: &[NodeProto], new: Vec<NodeProto>, features: Option<&str>) -> Vec<String> {
+        let graph = GraphProto { node: graph.to_vec(), ..GraphProto::default() };
+        let moved = Renaming { from: "scores".into(), to: "before".into() };
+        let given = |placed: &Placed| match placed {
+            Placed::Kept(at) | Placed::Renamed(at, _, None) => graph.node[*at].output[0].clone(),
+            Placed::Renamed(.., Some(moved)) => moved.to.clone(),
+            Placed::New(node) => node.output[0].clone(),
+        };
+        placed(&graph, new, Some(&moved), features).unwrap().iter().map(given).collect()
+    }
+
+    #[test]
+    fn every_node_comes_after_what_it_needs_and_else_where_it_was() {
+        let graph = [
+            node(&["x"], "a"),
+            node(&["a"], "scores"),
+            node(&["scores"], "probs"),
+            node(&["x"], "features"),
+            node(&["probs"], "best"),
+            node(&["x"], "else"),
+        ];
+        let head = vec![node(&["before", "features"], "moved"), node(&["moved"], "scores")];
+        assert_eq!(
+            order(&graph, head, Some("features")),
+            ["a", "before", "features", "else", "moved", "scores", "probs", "best"]
+        );
+    }
+
+    #[test]
+    fn features_that_follow_from_the_scores_do_not_wait_for_the_head() {
+        let graph = [node(&["x"], "scores"), node(&["scores"], "probs"), node(&["scores"], "features")];
+        let head = vec![node(&["before", "features"], "scores")];
+        assert_eq!(order(&graph, head, Some("features")), ["before", "features", "scores", "probs"]);
+    }
+
+    #[test]
+    fn nodes_that_wait_for_each_other_are_no_graph() {
+        let graph = GraphProto { node: vec![node(&["b"], "a"), node(&["a"], "b")], ..GraphProto::default() };
+        let said = placed(&graph, vec![], None, None).unwrap_err();
+        assert!(matches!(said, ExportError::Model(ModelError::BadGraph(_))), "{said}");
+    }
+
+    #[test]
+    fn a_constant_is_a_node_where_it_cannot_be_an_initializer() {
+        let written = |ir_version| {
+            let mut writer = Writer { prefix: "head".into(), nodes: vec![], constants: vec![] };
+            let one = writer.constant("one", &[], &[1.0]);
+            writer.node("Relu", &[&one], "relu");
+            let (nodes, constants) = writer.finished(ir_version);
+            (nodes.into_iter().map(|node| node.op_type).collect::<Vec<_>>(), constants.len())
+        };
+        assert_eq!(written(4), (vec!["Relu".into()], 1));
+        assert_eq!(written(3), (vec!["Constant".into(), "Relu".into()], 0));
+    }
+}
