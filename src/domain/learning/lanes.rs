@@ -2,45 +2,143 @@
 //!
 //! The order of additions is written out and never depends on the machine: native and Wasm give the same bits.
 
-/// Lanes of a sum in f64: two registers of 128 bits.
-const WIDE: usize = 4;
-/// Lanes of a sum in f32: two registers of 128 bits.
-const NARROW: usize = 8;
 /// How many sums share each load of `a`.
 const SHARED: usize = 4;
 
-/// Four dot products of `a`, each the same bits as [`dot`] would give.
-fn dot4(a: &[f64], b: [&[f64]; SHARED]) -> [f64; SHARED] {
-    let n = a.len();
-    let b = b.map(|b| &b[..n]);
-    let mut sums = [[0.0; WIDE]; SHARED];
-    let whole = n - n % WIDE;
-    for at in (0..whole).step_by(WIDE) {
-        let x = &a[at..at + WIDE];
-        for (sum, b) in sums.iter_mut().zip(&b) {
-            let y = &b[at..at + WIDE];
-            for lane in 0..WIDE {
-                sum[lane] += x[lane] * y[lane];
+macro_rules! fours {
+    ($number:ty, $sum:ty) => {
+        impl Fours for $number {
+            #[inline(always)]
+            fn dot4(a: &[$number], b: [&[$number]; SHARED]) -> [$number; SHARED] {
+                let n = a.len();
+                let (a, a_tail) = a.as_chunks::<4>();
+                let [(b0, b0_tail), (b1, b1_tail), (b2, b2_tail), (b3, b3_tail)] =
+                    b.map(|b| b[..n].as_chunks::<4>());
+                let (mut s0, mut s1, mut s2, mut s3) = <($sum, $sum, $sum, $sum)>::default();
+                // One by one and no array of sums: where the compiler is told to save space, as for the worker,
+                // it would keep one in memory.
+                for ((((a, b0), b1), b2), b3) in a.iter().zip(b0).zip(b1).zip(b2).zip(b3) {
+                    s0 = s0.and(a, b0);
+                    s1 = s1.and(a, b1);
+                    s2 = s2.and(a, b2);
+                    s3 = s3.and(a, b3);
+                }
+                let total = |sum: $sum, tail: &[$number]| {
+                    let [s, t, u, v] = sum.lanes();
+                    let rest: $number = a_tail.iter().zip(tail).map(|(a, b)| a * b).sum();
+                    ((s + u) + (t + v)) + rest
+                };
+                [total(s0, b0_tail), total(s1, b1_tail), total(s2, b2_tail), total(s3, b3_tail)]
             }
         }
+    };
+}
+fours!(f64, imp::Wide);
+fours!(f32, imp::Narrow);
+
+/// Four lanes of a sum: Wasm vectors, since the compiler makes none of arrays when it saves space (the worker took
+/// four times as long), or an array where there are none.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod imp {
+    use std::arch::wasm32::{
+        f32x4, f32x4_add, f32x4_extract_lane, f32x4_mul, f64x2, f64x2_add, f64x2_extract_lane, f64x2_mul, v128,
+    };
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Wide(v128, v128);
+
+    impl Default for Wide {
+        fn default() -> Self {
+            Self(f64x2(0.0, 0.0), f64x2(0.0, 0.0))
+        }
     }
-    let mut out = [0.0; SHARED];
-    for ((out, sum), b) in out.iter_mut().zip(&sums).zip(&b) {
-        let tail: f64 = a[whole..].iter().zip(&b[whole..]).map(|(x, y)| x * y).sum();
-        *out = ((sum[0] + sum[2]) + (sum[1] + sum[3])) + tail;
+
+    impl Wide {
+        #[inline(always)]
+        pub(super) fn and(self, a: &[f64; 4], b: &[f64; 4]) -> Self {
+            Self(
+                f64x2_add(self.0, f64x2_mul(f64x2(a[0], a[1]), f64x2(b[0], b[1]))),
+                f64x2_add(self.1, f64x2_mul(f64x2(a[2], a[3]), f64x2(b[2], b[3]))),
+            )
+        }
+
+        #[inline(always)]
+        pub(super) fn lanes(self) -> [f64; 4] {
+            let Self(low, high) = self;
+            [
+                f64x2_extract_lane::<0>(low),
+                f64x2_extract_lane::<1>(low),
+                f64x2_extract_lane::<0>(high),
+                f64x2_extract_lane::<1>(high),
+            ]
+        }
     }
-    out
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Narrow(v128);
+
+    impl Default for Narrow {
+        fn default() -> Self {
+            Self(f32x4(0.0, 0.0, 0.0, 0.0))
+        }
+    }
+
+    impl Narrow {
+        #[inline(always)]
+        pub(super) fn and(self, a: &[f32; 4], b: &[f32; 4]) -> Self {
+            let (a, b) = (f32x4(a[0], a[1], a[2], a[3]), f32x4(b[0], b[1], b[2], b[3]));
+            Self(f32x4_add(self.0, f32x4_mul(a, b)))
+        }
+
+        #[inline(always)]
+        pub(super) fn lanes(self) -> [f32; 4] {
+            [
+                f32x4_extract_lane::<0>(self.0),
+                f32x4_extract_lane::<1>(self.0),
+                f32x4_extract_lane::<2>(self.0),
+                f32x4_extract_lane::<3>(self.0),
+            ]
+        }
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod imp {
+    #[derive(Clone, Copy, Default)]
+    pub(super) struct Lanes<T>([T; 4]);
+
+    pub(super) type Wide = Lanes<f64>;
+    pub(super) type Narrow = Lanes<f32>;
+
+    impl<T: Copy + std::ops::Add<Output = T> + std::ops::Mul<Output = T>> Lanes<T> {
+        #[inline(always)]
+        pub(super) fn and(self, a: &[T; 4], b: &[T; 4]) -> Self {
+            let [s, t, u, v] = self.0;
+            Self([s + a[0] * b[0], t + a[1] * b[1], u + a[2] * b[2], v + a[3] * b[3]])
+        }
+
+        #[inline(always)]
+        pub(super) fn lanes(self) -> [T; 4] {
+            self.0
+        }
+    }
+}
+
+/// Numbers that are added up in fours.
+pub(super) trait Fours: Copy + Default {
+    /// Four dot products of `a`, over its length; each depends on its own numbers only.
+    fn dot4(a: &[Self], b: [&[Self]; SHARED]) -> [Self; SHARED];
 }
 
 /// Σ aᵢbᵢ over the length of `a`.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    dot4(a, [b, b, b, b])[0]
+    f64::dot4(a, [b, b, b, b])[0]
 }
 
 /// `a` (rows × `cols`) times each of the vectors in `v` (any number × `cols`): `out` has that number × rows.
-pub(super) fn product(a: &[f64], cols: usize, v: &[f64], out: &mut [f64]) {
+pub(super) fn product<T: Fours>(a: &[T], cols: usize, v: &[T], out: &mut [T]) {
     if cols == 0 {
-        out.fill(0.0);
+        out.fill(T::default());
         return;
     }
     let rows = a.len() / cols;
@@ -49,7 +147,7 @@ pub(super) fn product(a: &[f64], cols: usize, v: &[f64], out: &mut [f64]) {
     for (i, row) in a.chunks_exact(cols).enumerate() {
         for k in (0..vectors).step_by(SHARED) {
             let at = |more: usize| vector((k + more).min(vectors - 1));
-            let sums = dot4(row, [at(0), at(1), at(2), at(3)]);
+            let sums = T::dot4(row, [at(0), at(1), at(2), at(3)]);
             for (more, sum) in sums.into_iter().enumerate().take(vectors - k) {
                 out[(k + more) * rows + i] = sum;
             }
@@ -72,26 +170,11 @@ pub(super) fn dots_f32(x: &[f32], rows: &[f32], mut each: impl FnMut(f32)) {
     if width == 0 {
         return;
     }
-    let whole = width - width % NARROW;
     for group in rows.chunks(SHARED * width) {
         let count = group.len() / width;
         let row = |k: usize| &group[k.min(count - 1) * width..][..width];
-        let b = [row(0), row(1), row(2), row(3)];
-        let mut sums = [[0.0_f32; NARROW]; SHARED];
-        for at in (0..whole).step_by(NARROW) {
-            let x = &x[at..at + NARROW];
-            for (sum, b) in sums.iter_mut().zip(&b) {
-                let y = &b[at..at + NARROW];
-                for lane in 0..NARROW {
-                    sum[lane] += x[lane] * y[lane];
-                }
-            }
-        }
-        for (sum, b) in sums.iter().zip(&b).take(count) {
-            let tail: f32 = x[whole..].iter().zip(&b[whole..]).map(|(x, y)| x * y).sum();
-            let halves = [sum[0] + sum[4], sum[1] + sum[5], sum[2] + sum[6], sum[3] + sum[7]];
-            each(((halves[0] + halves[2]) + (halves[1] + halves[3])) + tail);
-        }
+        let sums = f32::dot4(x, [row(0), row(1), row(2), row(3)]);
+        sums.into_iter().take(count).for_each(&mut each);
     }
 }
 
