@@ -9,6 +9,7 @@
 //! delivers it; [`progress`] counts all of it, and the [`promise`] says what has been shown about the
 //! accuracy of what the model settles.
 
+pub mod chart;
 pub mod correction;
 pub mod current;
 pub mod dispatch;

@@ -96,7 +96,7 @@ pub fn from_record(record: &Record) -> Correction {
     }
 }
 
-fn to_moment(at: Timestamp) -> Moment {
+pub(super) fn to_moment(at: Timestamp) -> Moment {
     Moment::from_epoch_ms(u64::try_from(at.0).unwrap_or(0))
 }
 

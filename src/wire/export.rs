@@ -121,7 +121,8 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn text(content: Option<&str>) -> String {
+/// A text's cell; empty for none.
+pub(super) fn text(content: Option<&str>) -> String {
     let Some(content) = content else { return String::new() };
     let guard = content.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠', '\'']);
     format!("\"{}{}\"", if guard { "'" } else { "" }, content.replace('"', "\"\""))

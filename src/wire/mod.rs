@@ -5,6 +5,7 @@ pub mod config;
 pub mod correction;
 pub mod current;
 pub mod export;
+pub mod figures;
 pub mod items;
 pub mod manifest;
 pub mod moment;

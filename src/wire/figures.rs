@@ -1,0 +1,94 @@
+//! The figures of the panel as CSV, one table a chart; texts and lines as in [`super::export`].
+//!
+//! Shares are numbers from 0 to 1, times are in seconds or as in records, and what is not known is an empty
+//! cell. Curves are thinned as they are drawn, counts are exact.
+
+use super::correction::to_moment;
+use super::export::text;
+use crate::domain::evaluation::Evaluation;
+
+/// What a chart shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chart {
+    /// Items settled over time.
+    Settled,
+    /// Accuracy against coverage.
+    RiskCoverage,
+    /// Accuracy against confidence, before and after calibration.
+    Reliability,
+    /// Model against person.
+    Confusion,
+    /// Items settled for the person's time.
+    Workload,
+}
+
+impl Chart {
+    /// Every chart with the word that names it in files.
+    pub const WORDS: [(&str, Self); 5] = [
+        ("settled", Self::Settled),
+        ("risk-coverage", Self::RiskCoverage),
+        ("reliability", Self::Reliability),
+        ("confusion", Self::Confusion),
+        ("workload", Self::Workload),
+    ];
+}
+
+/// The numbers behind a chart, with a header.
+#[must_use]
+pub fn csv(chart: Chart, figures: &Evaluation) -> String {
+    let mut out = String::new();
+    let mut row = |cells: &[String]| {
+        out.push_str(&cells.join(","));
+        out.push_str("\r\n");
+    };
+    let head = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let known = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+    match chart {
+        Chart::Settled => {
+            row(&head("seconds at by_model answered"));
+            for p in &figures.settled {
+                let at = text(Some(&to_moment(p.at).to_string()));
+                row(&[p.seconds.to_string(), at, p.by_model.to_string(), p.answered.to_string()]);
+            }
+        }
+        Chart::RiskCoverage => {
+            row(&head("confidence coverage accuracy"));
+            for p in &figures.risk_coverage {
+                row(&[p.confidence.to_string(), p.coverage.to_string(), p.accuracy.to_string()]);
+            }
+        }
+        Chart::Reliability => {
+            row(&head("calibrated bin count right confidence accuracy"));
+            for (calibrated, reliability) in [(false, &figures.raw), (true, &figures.calibrated)] {
+                for (number, bin) in (1_usize..).zip(&reliability.bins) {
+                    let (n, right) = (bin.tally.n, bin.tally.right);
+                    row(&[
+                        calibrated.to_string(),
+                        number.to_string(),
+                        n.to_string(),
+                        right.to_string(),
+                        known((n > 0).then_some(bin.confidence)),
+                        known(bin.tally.accuracy()),
+                    ]);
+                }
+            }
+        }
+        Chart::Confusion => {
+            row(&head("model person count"));
+            let matrix = &figures.confusion;
+            // The others have no id: an empty cell, as no label is.
+            let name = |at: usize| text(matrix.labels.get(at).map(AsRef::as_ref));
+            for (at, n) in matrix.counts.iter().enumerate() {
+                row(&[name(at / matrix.side()), name(at % matrix.side()), n.to_string()]);
+            }
+        }
+        Chart::Workload => {
+            row(&head("answers settled seconds per_minute"));
+            for s in &figures.stretches {
+                let (answers, settled) = (s.answers.to_string(), s.settled.to_string());
+                row(&[answers, settled, s.seconds.to_string(), known(s.per_minute())]);
+            }
+        }
+    }
+    out
+}
