@@ -1,7 +1,5 @@
 //! The learned correction of a model's scores, and how it is fitted.
 
-use std::cmp::Ordering;
-
 use super::super::prediction::Activation;
 use super::lanes::{add_scaled, dot, dots_f32, product};
 
@@ -333,10 +331,10 @@ struct Kernel {
 }
 
 enum Form {
-    /// The matrix itself, n × n, and the same in f32 for the search.
-    Gram(Vec<f64>, Vec<f32>),
-    /// The features as they are (n × width) and the same transposed.
-    Rows { rows: Vec<f32>, columns: Vec<f32>, width: usize },
+    /// The matrix itself, n × n.
+    Gram(Vec<f64>),
+    /// The features (n × width) and the same transposed.
+    Rows { rows: Vec<f64>, columns: Vec<f64>, width: usize },
     /// Each label has one feature of its own: labels × n.
     Own(Vec<f64>),
 }
@@ -344,9 +342,8 @@ enum Form {
 impl Kernel {
     fn new(prior: &Head, examples: &[Example<'_>], dots: Option<Vec<f64>>) -> Self {
         match prior.kind {
+            HeadKind::Linear => Self::of_features(prior.features, examples, dots),
             HeadKind::VectorScaling => Self::of_logits(prior.labels, examples),
-            HeadKind::Linear if examples.len() > prior.features => Self::of_rows(prior.features, examples),
-            HeadKind::Linear => Self::of_gram(prior.features, examples, dots),
         }
     }
 
@@ -362,79 +359,58 @@ impl Kernel {
         Self { scale, form: Form::Own(own) }
     }
 
-    fn of_rows(width: usize, examples: &[Example<'_>]) -> Self {
+    fn of_features(features: usize, examples: &[Example<'_>], dots: Option<Vec<f64>>) -> Self {
         let n = examples.len();
-        let mut rows = Vec::with_capacity(n * width);
-        let mut columns = vec![0.0; n * width];
-        let mut squares = 0.0;
-        for (i, example) in examples.iter().enumerate() {
-            rows.extend_from_slice(&example.features[..width]);
-            for (j, x) in example.features.iter().enumerate() {
-                columns[j * n + i] = *x;
-                squares += f64::from(*x) * f64::from(*x);
+        if n > features {
+            let width = features + 1;
+            let mut rows = vec![1.0; n * width];
+            for (row, example) in rows.chunks_exact_mut(width).zip(examples) {
+                for (x, f) in row.iter_mut().zip(example.features) {
+                    *x = f64::from(*f);
+                }
             }
+            let squares = rows.chunks_exact(width).map(|row| dot(&row[..features], row)).sum();
+            let scale = per_root_mean(squares, n);
+            let mut columns = vec![0.0; n * width];
+            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                for (j, x) in row.iter_mut().enumerate() {
+                    if j < features {
+                        *x *= scale;
+                    }
+                    columns[j * n + i] = *x;
+                }
+            }
+            return Self { scale, form: Form::Rows { rows, columns, width } };
         }
-        Self { scale: per_root_mean(squares, n), form: Form::Rows { rows, columns, width } }
-    }
-
-    fn of_gram(width: usize, examples: &[Example<'_>], dots: Option<Vec<f64>>) -> Self {
-        let n = examples.len();
         let mut gram = dots.unwrap_or_else(|| {
             let rows: Vec<f64> =
                 examples.iter().flat_map(|example| example.features).map(|x| f64::from(*x)).collect();
             let mut gram = vec![0.0; n * n];
-            product(&rows, width, &rows, &mut gram);
+            product(&rows, features, &rows, &mut gram);
             gram
         });
         let scale = per_root_mean((0..n).map(|i| gram[i * n + i]).sum(), n);
         gram.iter_mut().for_each(|x| *x = *x * scale * scale + 1.0);
-        let coarse = gram.iter().map(|x| narrow(*x)).collect();
-        Self { scale, form: Form::Gram(gram, coarse) }
+        Self { scale, form: Form::Gram(gram) }
     }
 
     /// The matrix times `v` (labels × n).
     fn times(&self, v: &[f64], out: &mut [f64], n: usize) {
         match &self.form {
-            Form::Gram(gram, _) => product(gram, n, v, out),
+            Form::Gram(gram) => product(gram, n, v, out),
             Form::Rows { rows, columns, width } => {
                 let mut sums = vec![0.0; v.len() / n * width];
                 product(columns, n, v, &mut sums);
                 product(rows, *width, &sums, out);
-                let square = self.scale * self.scale;
-                for (v, out) in v.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-                    let constant: f64 = v.iter().sum();
-                    out.iter_mut().for_each(|x| *x = *x * square + constant);
-                }
             }
             Form::Own(own) => {
-                let labels = v.chunks_exact(n).zip(out.chunks_exact_mut(n)).zip(own.chunks_exact(n));
-                for ((v, out), own) in labels {
+                for ((v, out), own) in v.chunks_exact(n).zip(out.chunks_exact_mut(n)).zip(own.chunks_exact(n))
+                {
                     let (along, constant) = (dot(own, v), v.iter().sum::<f64>());
-                    out.iter_mut().zip(own).for_each(|(out, x)| *out = along * x + constant);
+                    for (out, x) in out.iter_mut().zip(own) {
+                        *out = along * x + constant;
+                    }
                 }
-            }
-        }
-    }
-
-    /// The same in f32, for the search: twice as fast.
-    fn about_times(&self, v: &[f32], out: &mut [f32], n: usize) {
-        match &self.form {
-            Form::Gram(_, gram) => product(gram, n, v, out),
-            Form::Rows { rows, columns, width } => {
-                let mut sums = vec![0.0; v.len() / n * width];
-                product(columns, n, v, &mut sums);
-                product(rows, *width, &sums, out);
-                let square = narrow(self.scale * self.scale);
-                for (v, out) in v.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-                    let constant: f32 = v.iter().sum();
-                    out.iter_mut().for_each(|x| *x = *x * square + constant);
-                }
-            }
-            Form::Own(_) => {
-                let v: Vec<f64> = v.iter().map(|x| f64::from(*x)).collect();
-                let mut exact = vec![0.0; v.len()];
-                self.times(&v, &mut exact, n);
-                out.iter_mut().zip(exact).for_each(|(out, x)| *out = narrow(x));
             }
         }
     }
@@ -476,47 +452,48 @@ impl Task {
         let mut p = vec![0.0; size];
         let mut rho = vec![0.0; size];
         let mut moved = vec![0.0; size];
-        let mut search = Search::new(size);
+        let mut cg = Gradients::new(size);
         let mut value = self.loss(&z, &mut p);
         let mut first = None;
         for _ in 0..MOST_STEPS {
             rho.iter_mut().zip(&p).zip(&alpha).for_each(|((rho, p), a)| *rho = self.l2 * a + p);
             self.targets.iter().enumerate().for_each(|(i, k)| rho[k * n + i] -= 1.0);
-            self.kernel.times(&rho, &mut moved, n);
-            let norm = dot(&rho, &moved).max(0.0).sqrt();
+            let norm = cg.begin(self, &rho);
             if norm <= enough || !norm.is_finite() {
                 break;
             }
-            // Hardly exact far from the optimum, more so near it (Eisenstat & Walker, 1996).
+            // Hardly exact far from the optimum, more so near it (Eisenstat & Walker, SIAM J. Sci. Comput. 17, 1996).
             let first = *first.get_or_insert(norm);
             let exact = (norm / first).sqrt().min(0.1).max(0.3 * enough / norm);
-            search.run(self, &p, (&rho, &moved), norm, exact);
+            cg.run(self, &p, exact * norm);
             // Down the step, halved until it pays; a rounding's worth of loss is no reason to stop short.
-            let slope: f64 = rho.iter().zip(&search.k_step).map(|(rho, k)| rho * f64::from(*k) * norm).sum();
+            let slope = dot(&rho, &cg.k_delta);
             let mut length = 1.0;
-            loop {
-                for ((to, from), step) in moved.iter_mut().zip(&z).zip(&search.k_step) {
-                    *to = from + length * norm * f64::from(*step);
+            let mut advanced = false;
+            while length > 1e-6 {
+                for ((to, from), step) in moved.iter_mut().zip(&z).zip(&cg.k_delta) {
+                    *to = from + length * step;
                 }
                 let mut pull = 0.0;
-                for (((a, step), z), start) in alpha.iter().zip(&search.step).zip(&moved).zip(&self.start) {
-                    pull += (a + length * norm * f64::from(*step)) * (z - start);
+                for (((a, d), z), start) in alpha.iter().zip(&cg.delta).zip(&moved).zip(&self.start) {
+                    pull += (a + length * d) * (z - start);
                 }
                 let next = self.loss(&moved, &mut p) + self.l2 / 2.0 * pull;
-                if next <= value + 1e-4 * length * slope + 1e-10 * value.abs() {
+                if next <= value + 1e-4 * length * slope + 1e-12 * value.abs() {
+                    value = next;
+                    advanced = true;
                     break;
                 }
                 length /= 2.0;
-                if length < 1e-6 {
-                    return alpha;
-                }
             }
-            alpha.iter_mut().zip(&search.step).for_each(|(a, step)| *a += length * norm * f64::from(*step));
-            // Afresh and exactly from the sum, so that roundings do not add up.
+            if !advanced {
+                break;
+            }
+            add_scaled(&mut alpha, length, &cg.delta);
+            // Afresh from the sum, so that roundings do not add up.
             self.kernel.times(&alpha, &mut z, n);
-            let pull = dot(&alpha, &z);
             z.iter_mut().zip(&self.start).for_each(|(z, start)| *z += start);
-            value = self.loss(&z, &mut p) + self.l2 / 2.0 * pull;
+            self.loss(&z, &mut p);
         }
         alpha
     }
@@ -557,89 +534,86 @@ impl Task {
     }
 
     /// `l2·v + W·kv`, W being the curvature of the cross-entropies at probabilities `p`.
-    fn curve(&self, p: &[f32], v: &[f32], kv: &[f32], out: &mut [f32]) {
-        let (n, l2) = (self.targets.len(), narrow(self.l2));
+    fn curve(&self, p: &[f64], v: &[f64], kv: &[f64], out: &mut [f64]) {
+        let n = self.targets.len();
         match self.activation {
             Activation::Softmax => {
                 let mut means = vec![0.0; n];
                 for (p, kv) in p.chunks_exact(n).zip(kv.chunks_exact(n)) {
                     means.iter_mut().zip(p.iter().zip(kv)).for_each(|(mean, (p, u))| *mean += p * u);
                 }
-                let labels = p.chunks_exact(n).zip(kv.chunks_exact(n)).zip(v.chunks_exact(n));
-                for (((p, kv), v), out) in labels.zip(out.chunks_exact_mut(n)) {
+                let rows = p.chunks_exact(n).zip(kv.chunks_exact(n)).zip(v.chunks_exact(n));
+                for (((p, kv), v), out) in rows.zip(out.chunks_exact_mut(n)) {
                     for i in 0..n {
-                        out[i] = l2 * v[i] + p[i] * (kv[i] - means[i]);
+                        out[i] = self.l2 * v[i] + p[i] * (kv[i] - means[i]);
                     }
                 }
             }
             Activation::Sigmoid => {
                 for (((out, p), v), u) in out.iter_mut().zip(p).zip(v).zip(kv) {
-                    *out = l2 * v + p * (1.0 - p) * u;
+                    *out = self.l2 * v + p * (1.0 - p) * u;
                 }
             }
         }
     }
 }
 
-/// Conjugate gradients for `(l2 + W K) step = −ρ` in the inner product of K, in which that operator is symmetric:
+/// Conjugate gradients for `(l2 + W K) δ = −ρ` in the inner product of K, in which that operator is symmetric:
 /// the same steps as in the space of the corrections, at one product with K each.
-///
-/// In f32, for ρ divided by the gradient's norm. Newton's method mends what is inexact here: its next step starts
-/// from the exact gradient.
-struct Search {
-    step: Vec<f32>,
-    k_step: Vec<f32>,
-    rest: Vec<f32>,
-    k_rest: Vec<f32>,
-    way: Vec<f32>,
-    k_way: Vec<f32>,
-    bent: Vec<f32>,
-    p: Vec<f32>,
+struct Gradients {
+    delta: Vec<f64>,
+    k_delta: Vec<f64>,
+    rest: Vec<f64>,
+    k_rest: Vec<f64>,
+    way: Vec<f64>,
+    k_way: Vec<f64>,
+    bent: Vec<f64>,
+    norm2: f64,
 }
 
-impl Search {
+impl Gradients {
     fn new(size: usize) -> Self {
         let zeros = || vec![0.0; size];
         Self {
-            step: zeros(),
-            k_step: zeros(),
+            delta: zeros(),
+            k_delta: zeros(),
             rest: zeros(),
             k_rest: zeros(),
             way: zeros(),
             k_way: zeros(),
             bent: zeros(),
-            p: zeros(),
+            norm2: 0.0,
         }
     }
 
-    /// Until the gradient that is left is `exact` times the first.
-    fn run(&mut self, task: &Task, p: &[f64], (rho, k_rho): (&[f64], &[f64]), norm: f64, exact: f64) {
-        let shrunk = |from: &[f64], to: &mut [f32], by: f64| {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = narrow(from * by));
-        };
-        shrunk(p, &mut self.p, 1.0);
-        shrunk(rho, &mut self.rest, -1.0 / norm);
-        shrunk(k_rho, &mut self.k_rest, -1.0 / norm);
-        self.step.fill(0.0);
-        self.k_step.fill(0.0);
+    /// Sets out from `rho`; gives the norm of the gradient.
+    fn begin(&mut self, task: &Task, rho: &[f64]) -> f64 {
+        self.rest.iter_mut().zip(rho).for_each(|(rest, rho)| *rest = -rho);
+        task.kernel.times(&self.rest, &mut self.k_rest, task.targets.len());
+        self.norm2 = dot(&self.rest, &self.k_rest).max(0.0);
+        self.norm2.sqrt()
+    }
+
+    fn run(&mut self, task: &Task, p: &[f64], enough: f64) {
+        self.delta.fill(0.0);
+        self.k_delta.fill(0.0);
         self.way.copy_from_slice(&self.rest);
         self.k_way.copy_from_slice(&self.k_rest);
-        let mut norm2 = 1.0;
         for _ in 0..MOST_GRADIENTS {
-            task.curve(&self.p, &self.way, &self.k_way, &mut self.bent);
-            let bend = wide_dot(&self.k_way, &self.bent);
-            if bend.partial_cmp(&0.0) != Some(Ordering::Greater) {
+            task.curve(p, &self.way, &self.k_way, &mut self.bent);
+            let bend = dot(&self.k_way, &self.bent);
+            if bend.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater) {
                 break;
             }
-            let length = narrow(norm2 / bend);
-            add_scaled(&mut self.step, length, &self.way);
-            add_scaled(&mut self.k_step, length, &self.k_way);
+            let length = self.norm2 / bend;
+            add_scaled(&mut self.delta, length, &self.way);
+            add_scaled(&mut self.k_delta, length, &self.k_way);
             add_scaled(&mut self.rest, -length, &self.bent);
-            task.kernel.about_times(&self.rest, &mut self.k_rest, task.targets.len());
-            let left = wide_dot(&self.rest, &self.k_rest).max(0.0);
-            let turn = narrow(left / norm2);
-            norm2 = left;
-            if norm2 <= exact * exact {
+            task.kernel.times(&self.rest, &mut self.k_rest, task.targets.len());
+            let norm2 = dot(&self.rest, &self.k_rest).max(0.0);
+            let turn = norm2 / self.norm2;
+            self.norm2 = norm2;
+            if norm2.sqrt() <= enough {
                 break;
             }
             for (way, rest) in [(&mut self.way, &self.rest), (&mut self.k_way, &self.k_rest)] {
@@ -647,9 +621,4 @@ impl Search {
             }
         }
     }
-}
-
-/// Σ aᵢbᵢ of many f32, added up in f64.
-fn wide_dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }

@@ -6,10 +6,10 @@
 const SHARED: usize = 4;
 
 macro_rules! fours {
-    ($matrix:ty, $number:ty, $sum:ty) => {
-        impl Fours<$matrix> for $number {
+    ($number:ty, $sum:ty) => {
+        impl Fours for $number {
             #[inline(always)]
-            fn dot4(a: &[$matrix], b: [&[$number]; SHARED]) -> [$number; SHARED] {
+            fn dot4(a: &[$number], b: [&[$number]; SHARED]) -> [$number; SHARED] {
                 let n = a.len();
                 let (a, a_tail) = a.as_chunks::<4>();
                 let [(b0, b0_tail), (b1, b1_tail), (b2, b2_tail), (b3, b3_tail)] =
@@ -18,15 +18,14 @@ macro_rules! fours {
                 // One by one and no array of sums: where the compiler is told to save space, as for the worker,
                 // it would keep one in memory.
                 for ((((a, b0), b1), b2), b3) in a.iter().zip(b0).zip(b1).zip(b2).zip(b3) {
-                    let a = [a[0].into(), a[1].into(), a[2].into(), a[3].into()];
-                    s0 = s0.and(&a, b0);
-                    s1 = s1.and(&a, b1);
-                    s2 = s2.and(&a, b2);
-                    s3 = s3.and(&a, b3);
+                    s0 = s0.and(a, b0);
+                    s1 = s1.and(a, b1);
+                    s2 = s2.and(a, b2);
+                    s3 = s3.and(a, b3);
                 }
                 let total = |sum: $sum, tail: &[$number]| {
                     let [s, t, u, v] = sum.lanes();
-                    let rest: $number = a_tail.iter().zip(tail).map(|(a, b)| <$number>::from(*a) * b).sum();
+                    let rest: $number = a_tail.iter().zip(tail).map(|(a, b)| a * b).sum();
                     ((s + u) + (t + v)) + rest
                 };
                 [total(s0, b0_tail), total(s1, b1_tail), total(s2, b2_tail), total(s3, b3_tail)]
@@ -34,9 +33,8 @@ macro_rules! fours {
         }
     };
 }
-fours!(f64, f64, imp::Wide);
-fours!(f32, f64, imp::Wide);
-fours!(f32, f32, imp::Narrow);
+fours!(f64, imp::Wide);
+fours!(f32, imp::Narrow);
 
 /// Four lanes of a sum: Wasm vectors, since the compiler makes none of arrays when it saves space (the worker took
 /// four times as long), or an array where there are none.
@@ -127,19 +125,19 @@ mod imp {
     }
 }
 
-/// Numbers that are added up in fours, times those of a matrix.
-pub(super) trait Fours<Matrix>: Copy + Default {
+/// Numbers that are added up in fours.
+pub(super) trait Fours: Copy + Default {
     /// Four dot products of `a`, over its length; each depends on its own numbers only.
-    fn dot4(a: &[Matrix], b: [&[Self]; SHARED]) -> [Self; SHARED];
+    fn dot4(a: &[Self], b: [&[Self]; SHARED]) -> [Self; SHARED];
 }
 
 /// Σ aᵢbᵢ over the length of `a`.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    <f64 as Fours<f64>>::dot4(a, [b, b, b, b])[0]
+    f64::dot4(a, [b, b, b, b])[0]
 }
 
 /// `a` (rows × `cols`) times each of the vectors in `v` (any number × `cols`): `out` has that number × rows.
-pub(super) fn product<M, T: Fours<M>>(a: &[M], cols: usize, v: &[T], out: &mut [T]) {
+pub(super) fn product<T: Fours>(a: &[T], cols: usize, v: &[T], out: &mut [T]) {
     if cols == 0 {
         out.fill(T::default());
         return;
@@ -159,7 +157,7 @@ pub(super) fn product<M, T: Fours<M>>(a: &[M], cols: usize, v: &[T], out: &mut [
 }
 
 /// `a` plus `by` times `b`.
-pub(super) fn add_scaled(a: &mut [f32], by: f32, b: &[f32]) {
+pub(super) fn add_scaled(a: &mut [f64], by: f64, b: &[f64]) {
     for (a, b) in a.iter_mut().zip(b) {
         *a += by * b;
     }
