@@ -208,15 +208,29 @@ pub struct FitRules {
 
 impl FitRules {
     /// For a model that gives features only: everything has to come from the answers.
+    ///
+    /// On the 8 × 8 digits' pixels, asked by margin, 0.01 reaches 90, 93 and 95 % accuracy with the fewest labels
+    /// (70, 100, 160; random order 130, 220, over 400; six seeds). From 0.001 to 0.1 these hardly change; the
+    /// confidences do, and the temperature takes that back.
     #[must_use]
     pub fn from_nothing() -> Self {
         Self { l2: 0.01, tolerance: 1e-6, temperature: 1.0 }
     }
 
-    /// For a model that has scores of its own: a few answers must not overrule it.
+    /// For a model that has scores of its own, beside its features: a few answers must not overrule it.
+    ///
+    /// Ten doubtful answers cost a model that is at its best on the stream (digits, 94.8 %) under 1 point of
+    /// accuracy, twenty nothing, and 200 gain 1.3; on a stream that is not quite the model's (89.2 %) 200 gain 5.4.
+    /// A weaker pull learns faster where the model is wrong, but 0.03 costs the good model 3.8 points at first.
     #[must_use]
     pub fn beside_a_model() -> Self {
-        Self { l2: 0.1, ..Self::from_nothing() }
+        Self { l2: 0.3, ..Self::from_nothing() }
+    }
+
+    /// For a model that gives scores only (vector scaling), measured as [`FitRules::beside_a_model`].
+    #[must_use]
+    pub fn scaling_a_model() -> Self {
+        Self { l2: 1.0, ..Self::from_nothing() }
     }
 }
 
@@ -428,7 +442,7 @@ struct Task {
 impl Task {
     /// The weight of each example in each label's correction.
     ///
-    /// With correction D = Σ αᵢxᵢ the gradient is D's space is Xᵀρ, ρ = l2·α + p − y: its squared norm is
+    /// With correction D = Σ αᵢxᵢ the gradient in D's space is Xᵀρ, ρ = l2·α + p − y: its squared norm is
     /// ρᵀKρ. Strong convexity bounds the distance from the optimum by the gradient's norm divided by l2.
     fn solve(&self, enough: f64) -> Vec<f64> {
         let n = self.targets.len();
@@ -448,6 +462,7 @@ impl Task {
             if norm <= enough || !norm.is_finite() {
                 break;
             }
+            // Hardly exact far from the optimum, more so near it (Eisenstat & Walker, SIAM J. Sci. Comput. 17, 1996).
             let first = *first.get_or_insert(norm);
             let exact = (norm / first).sqrt().min(0.1).max(0.3 * enough / norm);
             cg.run(self, &p, exact * norm);

@@ -41,7 +41,8 @@ fours!(f32, imp::Narrow);
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod imp {
     use std::arch::wasm32::{
-        f32x4, f32x4_add, f32x4_extract_lane, f32x4_mul, f64x2, f64x2_add, f64x2_extract_lane, f64x2_mul, v128,
+        f32x4, f32x4_add, f32x4_extract_lane, f32x4_mul, f64x2, f64x2_add, f64x2_extract_lane, f64x2_mul,
+        v128,
     };
 
     #[derive(Clone, Copy)]
