@@ -317,7 +317,7 @@ fn said(learner: &mut Learner) -> Said {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     /// Undo, another label, a tombstone, refits at any time: what is in force is what the surviving answers
     /// would have given at once.
@@ -453,6 +453,19 @@ fn too_little_evidence_holds_no_head_back() {
     assert_eq!((learner.learn().gate, learner.answers()), (Gate::NoEvidence, 40));
     learner.answer(key(1000 + EVIDENCE - 1), hold_out((EVIDENCE - 1) % 2));
     assert!(matches!(learner.learn().gate, Gate::Kept { .. }));
+}
+
+#[test]
+fn a_head_is_judged_again_when_what_is_held_out_changes() {
+    let turned = |learner: &mut Learner| {
+        (1000..1060).for_each(|i| learner.answer(key(i), hold_out(1 - i % 2)));
+        said(learner)
+    };
+    let mut learner = clusters(true);
+    assert!(matches!(learner.learn().gate, Gate::Kept { .. }));
+    let after = turned(&mut learner);
+    assert_eq!(after.2.gate, Gate::Passed, "the person was of that mind all along");
+    assert_eq!(after, turned(&mut clusters(true)), "as if it had never been judged otherwise");
 }
 
 #[test]
