@@ -317,7 +317,7 @@ fn said(learner: &mut Learner) -> Said {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     /// Undo, another label, a tombstone, refits at any time: what is in force is what the surviving answers
     /// would have given at once.
@@ -453,6 +453,19 @@ fn too_little_evidence_holds_no_head_back() {
     assert_eq!((learner.learn().gate, learner.answers()), (Gate::NoEvidence, 40));
     learner.answer(key(1000 + EVIDENCE - 1), hold_out((EVIDENCE - 1) % 2));
     assert!(matches!(learner.learn().gate, Gate::Kept { .. }));
+}
+
+#[test]
+fn a_head_is_judged_again_when_what_is_held_out_changes() {
+    let turned = |learner: &mut Learner| {
+        (1000..1060).for_each(|i| learner.answer(key(i), hold_out(1 - i % 2)));
+        said(learner)
+    };
+    let mut learner = clusters(true);
+    assert!(matches!(learner.learn().gate, Gate::Kept { .. }));
+    let after = turned(&mut learner);
+    assert_eq!(after.2.gate, Gate::Passed, "the person was of that mind all along");
+    assert_eq!(after, turned(&mut clusters(true)), "as if it had never been judged otherwise");
 }
 
 #[test]
@@ -623,7 +636,7 @@ fn shown(digits: &[(Vec<f32>, usize)], seed: u64) -> (Learner, Vec<usize>) {
 }
 
 #[test]
-fn a_hundred_digits_teach_nine_in_ten_and_two_hundred_audits_calibrate_it() {
+fn a_hundred_digits_teach_about_nine_in_ten_and_two_hundred_audits_calibrate_it() {
     let digits = digits();
     assert_eq!(digits.len(), 1797);
     let (mut right, mut raw, mut calibrated) = (0.0, 0.0, 0.0);
@@ -657,7 +670,7 @@ fn a_hundred_digits_teach_nine_in_ten_and_two_hundred_audits_calibrate_it() {
         let good = test.iter().filter(|i| said[&key(**i)].label() == label(digits[**i].1)).count();
         right += good as f64 / test.len() as f64 / SEEDS as f64;
     }
-    // Measured: 0.885, 8.1 % and 3.5 %.
+    // Measured: 0.896, 8.4 % and 3.6 %.
     assert!(right > 0.86, "{right}");
     assert!(raw > 0.05 && calibrated < 0.04, "from {raw} to {calibrated}");
 }
@@ -682,7 +695,7 @@ fn slips_of_the_person_come_first_in_the_list_of_suspects() {
     let slips = learner.slips();
     let first = &slips[..slipped.len().min(slips.len())];
     let found = first.iter().filter(|slip| slipped.contains(&slip.item)).count();
-    // Measured: 17 of 20. The issue asks for half.
+    // Measured: 17 of 20, of 25 slips. The issue asks for half.
     assert!(found * 10 >= first.len() * 7, "{found} of the first {} are slips", first.len());
     assert!(found * 2 >= slipped.len(), "{found} of {} slips are found", slipped.len());
     let corrected = first.iter().filter(|slip| slip.suggested == digits[slip.item.0 as usize].1).count();

@@ -271,8 +271,15 @@ pub(super) fn fit_on(
     let per_logit = 1.0 / rules.temperature;
     let mut start = vec![0.0; n * labels];
     let mut logits = Vec::with_capacity(labels);
+    let plain = prior.is_none();
     for (i, example) in examples.iter().enumerate() {
-        prior.logits(example.base, example.features, &mut logits);
+        if plain {
+            let base = Base::of(example.base);
+            logits.clear();
+            logits.extend((0..labels).map(|k| base.at(k)));
+        } else {
+            prior.logits(example.base, example.features, &mut logits);
+        }
         for (k, z) in logits.iter().enumerate() {
             start[k * n + i] = z * per_logit;
         }
@@ -295,25 +302,25 @@ fn corrected(
     let n = examples.len();
     let mut head = prior.clone();
     let width = prior.weights.len() / prior.labels;
-    let mut row = vec![0.0; width];
-    for k in 0..prior.labels {
-        let alpha = &alpha[k * n..(k + 1) * n];
-        row.fill(0.0);
-        for (example, a) in examples.iter().zip(alpha) {
-            match prior.kind {
-                HeadKind::Linear => {
-                    for (sum, x) in row.iter_mut().zip(example.features) {
-                        *sum += a * f64::from(*x);
-                    }
-                }
-                HeadKind::VectorScaling => row[0] += a * Base::of(example.base).at(k),
+    let mut columns = vec![0.0; if prior.kind == HeadKind::Linear { width * n } else { 0 }];
+    for (i, example) in examples.iter().enumerate() {
+        (0..columns.len() / n).for_each(|j| columns[j * n + i] = f64::from(example.features[j]));
+    }
+    let scale = kernel.scale * kernel.scale * temperature;
+    let mut sums = vec![0.0; prior.weights.len()];
+    match prior.kind {
+        HeadKind::Linear => product(&columns, n, alpha, &mut sums),
+        HeadKind::VectorScaling => {
+            for (k, (sum, alpha)) in sums.iter_mut().zip(alpha.chunks_exact(n)).enumerate() {
+                *sum = examples.iter().zip(alpha).map(|(e, a)| a * Base::of(e.base).at(k)).sum();
             }
         }
-        let scale = kernel.scale * kernel.scale * temperature;
-        for (weight, sum) in head.weights[k * width..(k + 1) * width].iter_mut().zip(&row) {
-            *weight = narrow(f64::from(*weight) + scale * sum);
-        }
-        head.bias[k] = narrow(f64::from(head.bias[k]) + temperature * alpha.iter().sum::<f64>());
+    }
+    for (weight, sum) in head.weights.iter_mut().zip(&sums) {
+        *weight = narrow(f64::from(*weight) + scale * sum);
+    }
+    for (bias, alpha) in head.bias.iter_mut().zip(alpha.chunks_exact(n)) {
+        *bias = narrow(f64::from(*bias) + temperature * alpha.iter().sum::<f64>());
     }
     head
 }

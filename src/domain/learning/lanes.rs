@@ -4,6 +4,8 @@
 
 /// How many sums share each load of `a`.
 const SHARED: usize = 4;
+/// Numbers of a matrix that are multiplied with all vectors before the next: 32 kB of f64.
+const BLOCK: usize = 4096;
 
 macro_rules! fours {
     ($number:ty, $sum:ty) => {
@@ -145,12 +147,17 @@ pub(super) fn product<T: Fours>(a: &[T], cols: usize, v: &[T], out: &mut [T]) {
     let rows = a.len() / cols;
     let vectors = v.len() / cols;
     let vector = |k: usize| &v[k * cols..(k + 1) * cols];
-    for (i, row) in a.chunks_exact(cols).enumerate() {
+    // A block of rows stays in the nearest cache while all the vectors pass by.
+    let block = (BLOCK / cols).max(1);
+    for (nth, some) in a.chunks(block * cols).enumerate() {
         for k in (0..vectors).step_by(SHARED) {
             let at = |more: usize| vector((k + more).min(vectors - 1));
-            let sums = T::dot4(row, [at(0), at(1), at(2), at(3)]);
-            for (more, sum) in sums.into_iter().enumerate().take(vectors - k) {
-                out[(k + more) * rows + i] = sum;
+            let group = [at(0), at(1), at(2), at(3)];
+            for (i, row) in some.chunks_exact(cols).enumerate() {
+                let sums = T::dot4(row, group);
+                for (more, sum) in sums.into_iter().enumerate().take(vectors - k) {
+                    out[(k + more) * rows + nth * block + i] = sum;
+                }
             }
         }
     }

@@ -691,7 +691,7 @@ impl Learner {
     }
 }
 
-/// Most candidates that [`Learner::spread`] compares: a second of work with 1,280 features and 400 answers.
+/// Most candidates that [`Learner::spread`] compares: half a second in Wasm with 1,280 features and 200 answers.
 pub const MOST_SPREAD: usize = 2_000;
 
 /// The greatest power of two below `n`; 0 for 1.
