@@ -87,7 +87,7 @@ export class HitlLabeler extends Base {
 
   connectedCallback() {
     // Properties set before the element was defined.
-    for (const name of ["config", "items", "acceptAt"]) {
+    for (const name of ["config", "items", "acceptAt", "target"]) {
       if (Object.hasOwn(this, name)) {
         const value = this[name];
         delete this[name];
@@ -142,6 +142,22 @@ export class HitlLabeler extends Base {
     this.setAttribute("accept-at", String(value));
   }
 
+  /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */
+  get target() {
+    return this.figures?.promise?.target ?? null;
+  }
+  set target(value) {
+    if (value !== null && !(value >= 0.5 && value <= 0.999)) {
+      throw new RangeError(`target: found ${value}, expected a number from 0.5 to 0.999, or null`);
+    }
+    this.#call((mounted) => mounted.setTarget(value ?? undefined));
+  }
+
+  /** Every figure of the cycle, as `hitl-progress` told it last; null before the first answer. */
+  get figures() {
+    return this.#mounted?.figures() ?? null;
+  }
+
   /** Where every item stands, and where the records are; null before the start. */
   get progress() {
     return this.#mounted?.progress() ?? null;
@@ -169,12 +185,18 @@ export class HitlLabeler extends Base {
   addItems(items) {
     this.#call((mounted) => mounted.addItems(items));
   }
+  /** Moves over to the newer model that `hitl-model` told of. */
+  takeNewer() {
+    this.#call((mounted) => mounted.takeNewer());
+  }
   flush() {
     return this.#call((mounted) => mounted.flush());
   }
   download(format = "jsonl", { save = true } = {}) {
+    if (["model", "manifest", "head"].includes(format)) return this.#call((mounted) => mounted.downloadLearned(format, save));
     if (format !== "jsonl" && format !== "csv") {
-      return Promise.reject(new RangeError(`download: found ${JSON.stringify(format)}, expected "jsonl" or "csv"`));
+      const expected = '"jsonl", "csv", "model", "manifest" or "head"';
+      return Promise.reject(new RangeError(`download: found ${JSON.stringify(format)}, expected ${expected}`));
     }
     return this.#call((mounted) => mounted.download(format === "csv", save));
   }

@@ -34,6 +34,21 @@ mod exports {
         pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
             self.0.download(csv, save)
         }
+        #[wasm_bindgen(js_name = downloadLearned)]
+        pub fn download_learned(&self, what: &str, save: bool) -> Promise {
+            self.0.download_learned(what, save)
+        }
+        #[wasm_bindgen(js_name = setTarget)]
+        pub fn set_target(&self, accuracy: Option<f64>) {
+            self.0.set_target(accuracy);
+        }
+        #[wasm_bindgen(js_name = takeNewer)]
+        pub fn take_newer(&self) {
+            self.0.take_newer();
+        }
+        pub fn figures(&self) -> JsValue {
+            self.0.figures()
+        }
         #[wasm_bindgen(js_name = addItems)]
         pub fn add_items(&self, items: JsValue) {
             self.0.add_items(items);

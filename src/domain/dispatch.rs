@@ -254,6 +254,13 @@ impl Dispatcher {
         orders
     }
 
+    /// Stops every worker, to be started anew with another model.
+    pub fn restart(&mut self) -> Vec<Order> {
+        self.failed_starts = 0;
+        self.suspects.clear();
+        std::mem::take(&mut self.workers).iter().map(|(id, _)| Order::Stop(id)).collect()
+    }
+
     /// Stops every worker.
     pub fn stop(&mut self) -> Vec<Order> {
         self.running = false;

@@ -4,10 +4,9 @@
 //! come out. The other files are the stages of one item's way, in this order: an [`item`] arrives, is
 //! handed to a worker by the [`dispatch`]er, its scores become a [`prediction`], the [`policy`] decides,
 //! the [`queue`] orders the questions, the person's answer becomes a [`correction`], the [`outbox`]
-//! delivers it; [`progress`] counts all of it. Beside them, in a worker, the [`learning`] makes the model better
-//! with each answer.
 //! delivers it; [`progress`] counts all of it, and the [`promise`] says what has been shown about the
-//! accuracy of what the model settles.
+//! accuracy of what the model settles. Beside them, in a worker, the [`learning`] makes the model better
+//! with each answer.
 
 pub mod chart;
 pub mod correction;

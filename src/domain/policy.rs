@@ -9,7 +9,7 @@ use std::fmt;
 use super::ident::draw;
 use super::item::Item;
 use super::label::{LabelId, LabelSet};
-use super::prediction::{Confidence, Prediction};
+use super::prediction::Prediction;
 use super::value::Value;
 
 /// The most conditions that a policy may hold, the threshold included: a decision keeps one bit for each.
@@ -101,11 +101,37 @@ pub struct Policy {
     pub defer_when: Option<Condition>,
     /// Sends an item that would be accepted to the person for a blind check.
     pub audit_when: Option<Condition>,
+    /// Sends a random sample to the person for a blind check, whatever the confidence.
+    pub blind: Option<Sampling>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { accept_at: 0.90, accept_at_label: Vec::new(), defer_when: None, audit_when: None }
+        Self { accept_at: 0.90, accept_at_label: Vec::new(), defer_when: None, audit_when: None, blind: None }
+    }
+}
+
+/// A threshold that no confidence reaches: nothing is accepted.
+pub const NOTHING: f32 = f32::INFINITY;
+
+/// Name of the rule in the threshold's place as long as nothing is accepted.
+pub const NOT_YET: &str = "target";
+
+/// A random sample of the items: the same items under the same seed, and a smaller share of the same seed
+/// is a part of a greater one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// 0 to 1.
+    pub share: f64,
+    /// Chooses the sample.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// Whether an item is in the sample.
+    #[must_use]
+    pub fn holds(&self, id: &str) -> bool {
+        draw(self.seed, id) < self.share
     }
 }
 
@@ -136,10 +162,17 @@ impl Policy {
         self.accept_at_label.iter().find(|(own, _)| *own == label).map_or(self.accept_at, |(_, own)| *own)
     }
 
+    /// Whether some of the questions are blind checks, so that no question may tell why it is asked.
+    #[must_use]
+    pub fn has_audits(&self) -> bool {
+        self.audit_when.is_some() || self.blind.is_some()
+    }
+
     /// How many conditions there are, the threshold included.
     #[must_use]
     pub fn conditions(&self) -> usize {
-        1 + self.defer_when.iter().chain(&self.audit_when).map(Condition::count).sum::<usize>()
+        1 + usize::from(self.blind.is_some())
+            + self.defer_when.iter().chain(&self.audit_when).map(Condition::count).sum::<usize>()
     }
 
     /// Decides. Every condition is evaluated, also those that can no longer change the outcome.
@@ -152,7 +185,13 @@ impl Policy {
             condition.as_ref().is_some_and(|c| c.evaluate(item, prediction, &mut results))
         };
         let (deferred, audited) = (check(&self.defer_when), check(&self.audit_when));
+        let blind = self.blind.is_some_and(|sampling| sampling.holds(&item.id));
+        if self.blind.is_some() {
+            results.note(blind);
+        }
         let outcome = match (sure && !deferred, audited) {
+            // What a rule gives to the person is none of the stream that the sample speaks for.
+            _ if blind && !deferred => Outcome::Audit,
             (false, _) => Outcome::Defer,
             (true, true) => Outcome::Audit,
             (true, false) => Outcome::Accept,
@@ -161,7 +200,8 @@ impl Policy {
     }
 
     fn sure(&self, prediction: &Prediction) -> bool {
-        prediction.confidence >= Confidence::new(self.threshold(prediction.label()))
+        // Not made a `Confidence`, which would bring a threshold that nothing reaches down to 1.
+        prediction.confidence.get() >= self.threshold(prediction.label())
     }
 
     /// Every rule with the result it had in `decision`, which this policy must have made of `prediction`.
@@ -173,11 +213,17 @@ impl Policy {
         labels: &LabelSet,
     ) -> Vec<Reason> {
         let threshold = prediction.map_or(self.accept_at, |p| self.threshold(p.label()));
-        let mut rules = vec![("accept_at".to_owned(), format!("confidence at least {threshold}"))];
+        let mut rules = vec![match threshold {
+            NOTHING => (NOT_YET.to_owned(), "checks enough for the target".to_owned()),
+            threshold => ("accept_at".to_owned(), format!("confidence at least {threshold}")),
+        }];
         for (name, condition) in [("defer_when", &self.defer_when), ("audit_when", &self.audit_when)] {
             if let Some(condition) = condition {
                 condition.name_rules(name, labels, &mut rules);
             }
+        }
+        if let Some(Sampling { share, .. }) = self.blind {
+            rules.push(("target.audits".to_owned(), format!("in the {} % sample for checks", share * 100.0)));
         }
         let held = |i: usize| i < MOST_CONDITIONS && decision.held >> i & 1 == 1;
         let reasons = rules.into_iter().enumerate();
@@ -360,6 +406,25 @@ mod tests {
             Policy { audit_when: Some(Condition::Sample { percent: 100.0, seed: 0 }), ..Policy::default() };
         assert_eq!(outcome(&policy, &[0.95, 0.05, 0.0]), Outcome::Audit);
         assert_eq!(outcome(&policy, &[0.5, 0.5, 0.0]), Outcome::Defer);
+    }
+
+    #[test]
+    fn a_blind_sample_is_of_everything_that_no_rule_gives_to_the_person() {
+        let policy = Policy { blind: Some(Sampling { share: 1.0, seed: 3 }), ..Policy::default() };
+        assert_eq!(outcome(&policy, &[0.95, 0.05, 0.0]), Outcome::Audit);
+        assert_eq!(outcome(&policy, &[0.5, 0.5, 0.0]), Outcome::Audit);
+        assert_eq!(policy.decide(&item("a"), None).outcome, Outcome::Audit);
+        let ruled = Policy { defer_when: Some(Condition::LabelIn(vec![LabelId(0)])), ..policy };
+        assert_eq!(outcome(&ruled, &[0.95, 0.05, 0.0]), Outcome::Defer);
+    }
+
+    #[test]
+    fn where_nothing_is_certain_enough_nothing_is_settled() {
+        let policy = Policy { accept_at: NOTHING, ..Policy::default() };
+        assert_eq!(outcome(&policy, &[1.0, 0.0, 0.0]), Outcome::Defer);
+        let sure = saying(&[1.0, 0.0, 0.0]);
+        let reasons = policy.explain(policy.decide(&item("a"), Some(&sure)), Some(&sure), &labels());
+        assert_eq!((reasons[0].rule.as_str(), reasons[0].held), (NOT_YET, false));
     }
 
     #[test]

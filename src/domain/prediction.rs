@@ -138,6 +138,25 @@ impl Prediction {
         })
     }
 
+    /// A prediction that was made elsewhere; `None` without a label. `top` is best first.
+    pub fn from_parts(
+        confidence: Confidence,
+        confidence_raw: Confidence,
+        margin: f32,
+        entropy: f32,
+        head_version: u32,
+        top: impl Iterator<Item = (LabelId, f32)>,
+    ) -> Option<Self> {
+        let mut kept = [(LabelId(0), 0.0); TOP];
+        let mut top_len = 0;
+        for (slot, said) in kept.iter_mut().zip(top) {
+            *slot = said;
+            top_len += 1;
+        }
+        let made = Self { confidence, confidence_raw, margin, entropy, head_version, top: kept, top_len };
+        (top_len > 0).then_some(made)
+    }
+
     /// The best label.
     #[must_use]
     pub fn label(&self) -> LabelId {

@@ -4,25 +4,62 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::ident::draw;
 use super::item::ItemKey;
+use super::prediction::Prediction;
 
 /// How much the model doubts an item, 0 to 1; waits in this order, greatest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Doubt(pub f32);
 
+/// What makes an item worth asking about (uncertainty sampling: Settles, *Active Learning*, 2012).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The best two labels are nearly as likely (breaking ties).
+    #[default]
+    Margin,
+    /// The best label is not likely.
+    LeastConfidence,
+    /// The probabilities are spread over many labels.
+    Entropy,
+    /// By lot.
+    Random,
+    /// First those that differ most from what was answered (core-set: Sener and Savarese 2018), then by margin.
+    Diverse,
+}
+
+impl Strategy {
+    /// How much an item is worth asking about, by what the model says of it.
+    #[must_use]
+    pub fn doubt(self, prediction: &Prediction, seed: u64, id: &str) -> Doubt {
+        Doubt(match self {
+            Strategy::Margin | Strategy::Diverse => 1.0 - prediction.margin,
+            Strategy::LeastConfidence => 1.0 - prediction.confidence.get(),
+            Strategy::Entropy => prediction.entropy,
+            #[allow(clippy::cast_possible_truncation)]
+            Strategy::Random => draw(seed, id) as f32,
+        })
+    }
+}
+
 /// Items that wait for the person.
 ///
-/// Every k-th place that a fixed draw chooses goes to a random item, so that the answers are not only
-/// about the border cases and confident mistakes can be seen at all. Skipped items come when nothing else
-/// waits, in the order in which they were skipped. All operations are logarithmic.
+/// Places that a fixed draw chooses go to a random item, so that the answers are not only about the border
+/// cases and confident mistakes can be seen at all; others go to a blind check, again in random order, so
+/// that neither its place nor its time tells what the model thinks of it. Skipped items come when nothing
+/// else waits, in the order in which they were skipped. All operations are logarithmic.
 #[derive(Clone, Debug)]
 pub struct Queue {
     /// Share of random questions, 0 to 1.
     random_share: f64,
+    /// Share of questions that are blind checks, as long as there are any, 0 to 1; `None`: as they are among
+    /// what waits.
+    check_share: Option<f64>,
     seed: u64,
     given: u64,
     by_doubt: BTreeSet<(u32, ItemKey)>,
     by_draw: BTreeSet<(u64, ItemKey)>,
-    places: HashMap<ItemKey, (u32, u64)>,
+    checks: BTreeSet<(u64, ItemKey)>,
+    /// By doubt and draw, or as a check by draw alone.
+    places: HashMap<ItemKey, (Option<u32>, u64)>,
     skipped: VecDeque<ItemKey>,
 }
 
@@ -32,13 +69,21 @@ impl Queue {
     pub fn new(random_share: f64, seed: u64) -> Self {
         Self {
             random_share,
+            check_share: None,
             seed,
             given: 0,
             by_doubt: BTreeSet::new(),
             by_draw: BTreeSet::new(),
+            checks: BTreeSet::new(),
             places: HashMap::new(),
             skipped: VecDeque::new(),
         }
+    }
+
+    /// How many blind checks wait.
+    #[must_use]
+    pub fn checks(&self) -> usize {
+        self.checks.len()
     }
 
     /// How many wait, skipped ones included.
@@ -53,6 +98,20 @@ impl Queue {
         self.len() == 0
     }
 
+    /// From now on, this share of the questions are blind checks, 0 to 1, as long as any wait; without one, as
+    /// many as there are among what waits.
+    pub fn set_check_share(&mut self, share: Option<f64>) {
+        self.check_share = share;
+    }
+
+    /// Puts a blind check in its place.
+    pub fn put_check(&mut self, item: ItemKey, id: &str) {
+        self.remove(item);
+        let place = draw(self.seed, id).to_bits();
+        self.checks.insert((place, item));
+        self.places.insert(item, (None, place));
+    }
+
     /// Puts an item in its place; one that waits already is moved there.
     pub fn put(&mut self, item: ItemKey, id: &str, doubt: Doubt) {
         self.remove(item);
@@ -61,7 +120,7 @@ impl Queue {
         let place = draw(self.seed, id).to_bits();
         self.by_doubt.insert((doubt, item));
         self.by_draw.insert((place, item));
-        self.places.insert(item, (doubt, place));
+        self.places.insert(item, (Some(doubt), place));
     }
 
     /// Puts an item behind everything else.
@@ -78,10 +137,14 @@ impl Queue {
 
     /// Takes an item out; `false` if it did not wait.
     pub fn remove(&mut self, item: ItemKey) -> bool {
-        if let Some((doubt, place)) = self.places.remove(&item) {
-            self.by_doubt.remove(&(doubt, item));
-            self.by_draw.remove(&(place, item));
-            return true;
+        match self.places.remove(&item) {
+            Some((Some(doubt), place)) => {
+                self.by_doubt.remove(&(doubt, item));
+                self.by_draw.remove(&(place, item));
+                return true;
+            }
+            Some((None, place)) => return self.checks.remove(&(place, item)),
+            None => {}
         }
         let at = self.skipped.iter().position(|skipped| *skipped == item);
         at.is_some_and(|at| self.skipped.remove(at).is_some())
@@ -89,10 +152,16 @@ impl Queue {
 
     /// Takes out the next item to ask about.
     pub fn take_next(&mut self) -> Option<ItemKey> {
-        let random = draw(self.seed, &self.given.to_string()) < self.random_share;
+        let lot = draw(self.seed, &self.given.to_string());
+        #[allow(clippy::cast_precision_loss)]
+        let among = self.checks.len() as f64 / self.places.len().max(1) as f64;
+        // What the checks leave of the places is shared out anew.
+        let taken = if self.checks.is_empty() { 0.0 } else { self.check_share.unwrap_or(among) };
+        let check = self.checks.first().map(|(_, item)| *item).filter(|_| lot < taken);
+        let random = lot - taken < self.random_share * (1.0 - taken);
         let first = if random { self.by_draw.first().map(|(_, item)| *item) } else { None };
-        let item = first.or_else(|| self.by_doubt.first().map(|(_, item)| *item));
-        match item {
+        let item = check.or(first).or_else(|| self.by_doubt.first().map(|(_, item)| *item));
+        match item.or_else(|| self.checks.first().map(|(_, item)| *item)) {
             Some(item) => {
                 self.remove(item);
                 self.given += 1;
@@ -133,6 +202,32 @@ mod tests {
         assert_eq!(order, drained(filled(0.3)), "the same seed gives the same order");
         order.sort_unstable();
         assert_eq!(order, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn checks_come_in_random_order_at_their_share_and_all_in_the_end() {
+        let mut queue = filled(0.1);
+        (100..140_u32).for_each(|i| queue.put_check(ItemKey(i), &format!("check-{i}")));
+        queue.set_check_share(Some(0.5));
+        let order = drained(queue);
+        assert_eq!(order.len(), 140);
+        let early: Vec<_> = order[..60].iter().filter(|key| **key >= 100).collect();
+        assert!((20..=40).contains(&early.len()), "{}", early.len());
+        assert!(early.windows(2).any(|pair| pair[0] > pair[1]), "in random order");
+        let mut none = filled(0.0);
+        none.put_check(ItemKey(100), "check");
+        none.set_check_share(Some(0.0));
+        assert_eq!(drained(none).last(), Some(&100));
+    }
+
+    #[test]
+    fn a_check_that_becomes_a_question_is_asked_once() {
+        let mut queue = filled(0.0);
+        queue.put_check(ItemKey(5), "item-5");
+        queue.put(ItemKey(5), "item-5", Doubt(1.0));
+        assert_eq!(queue.len(), 100);
+        assert_eq!(queue.take_next(), Some(ItemKey(5)));
+        assert_eq!(drained(queue).len(), 99);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct ModelCard {
     pub licence: Option<String>,
     /// Address of the model card, relative to the manifest's.
     pub card: Option<String>,
+    /// Address of a manifest, relative to this one, that will name a newer model once there is one.
+    pub updates: Option<String>,
 }
 
 /// Which output holds the scores, and what they are.

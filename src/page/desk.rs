@@ -9,11 +9,14 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::keys::KeyMap;
+use super::text::{ENGLISH, Words};
+use crate::domain::correction::{PredictionShown, Role};
 use crate::domain::ident::RecordId;
-use crate::domain::item::{Aside, ImageSource};
-use crate::domain::label::LabelSet;
+use crate::domain::item::{Aside, ImageSource, ItemKey};
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::learning::learner::Lesson;
 use crate::domain::progress::Progress;
-use crate::domain::session::{Accepted, Answered, DeliveryView, Notice, Phase, Question};
+use crate::domain::session::{Accepted, Answered, DeliveryView, Notice, Phase, PromiseView, Question};
 
 /// How far the start is.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +63,8 @@ pub enum Trouble {
     ItemsBrokeOff(Arc<str>),
     /// No worker could be brought up; everything goes to the person.
     NoWorkers,
+    /// The learner is lost: the model stays as good as it is.
+    NoLearner,
 }
 
 /// A format to take everything home in.
@@ -71,6 +76,12 @@ pub enum Download {
     Csv,
     /// Records that the server refused, as JSON Lines.
     Refused,
+    /// The improved model, ONNX.
+    Model,
+    /// The manifest of the improved model.
+    Manifest,
+    /// What was learned alone, JSON.
+    Head,
 }
 
 /// Something that only the driver can do.
@@ -84,6 +95,12 @@ pub enum Order {
     AddFiles(web_sys::FileList),
     /// Use these keys, and remember them in this browser.
     UseKeys(KeyMap),
+    /// Move over to the newer model.
+    TakeNewer,
+    /// Add an answer of this name.
+    AddLabel(Arc<str>),
+    /// Give the person a chart as a file of this name and text.
+    Save(Arc<str>, Arc<str>),
 }
 
 /// What covers the card.
@@ -100,6 +117,54 @@ pub enum Panel {
     Delivery,
     /// The keys.
     Help,
+    /// How the cycle goes.
+    Cycle,
+}
+
+/// How the cycle goes, in figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Items settled for a minute of the person's time.
+    pub per_minute: Option<f64>,
+    /// Median seconds an answer.
+    pub seconds_per_answer: Option<f64>,
+    /// Blind checks of what the model would have settled.
+    pub checked: usize,
+    /// Share of them in which it was right.
+    pub accuracy: Option<f64>,
+    /// The interval around that, at 90 %.
+    pub interval: (f64, f64),
+    /// How often person and model agree: why the person was asked, whether the prediction was seen, answers, and
+    /// those that agree.
+    pub agreement: Vec<(Role, PredictionShown, usize, usize)>,
+}
+
+/// A chart as the worker drew it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChartView {
+    /// What a file of it is called.
+    pub name: Arc<str>,
+    /// What it shows.
+    pub title: Arc<str>,
+    /// The same in words and numbers.
+    pub description: Arc<str>,
+    /// An SVG file.
+    pub svg: Arc<str>,
+    /// Its numbers.
+    pub csv: Arc<str>,
+}
+
+/// An answer that may be a slip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlipView {
+    /// Of which item.
+    pub key: ItemKey,
+    /// The page's name for it.
+    pub item: Arc<str>,
+    /// What was answered.
+    pub given: LabelId,
+    /// What the model would say.
+    pub suggested: LabelId,
 }
 
 /// A page of what the model settled.
@@ -149,6 +214,24 @@ pub struct Desk {
     pub asides: RwSignal<Vec<Aside>>,
     /// What the model settled, as far as [`Desk::review_at`] asks. Filled while [`Panel::Review`] is open.
     pub review: RwSignal<ReviewPage>,
+    /// The last refit, once there was one.
+    pub lesson: RwSignal<Option<Lesson>>,
+    /// Where the promise stands, if there is a target.
+    pub promise: RwSignal<Option<PromiseView>>,
+    /// Whether answers make the model better.
+    pub learns: RwSignal<bool>,
+    /// Whether the person may add answers.
+    pub open_labels: RwSignal<bool>,
+    /// How many answers may be slips.
+    pub slips: RwSignal<usize>,
+    /// How the cycle goes, in figures.
+    pub figures: RwSignal<Figures>,
+    /// The same drawn. Filled while [`Panel::Cycle`] is open.
+    pub charts: RwSignal<Vec<ChartView>>,
+    /// The answers that may be slips. Filled while [`Panel::Cycle`] is open.
+    pub slip_list: RwSignal<Vec<SlipView>>,
+    /// The version of a newer model that is there.
+    pub newer: RwSignal<Option<Arc<str>>>,
     /// Trouble that does not stop the work.
     pub troubles: RwSignal<Vec<Trouble>>,
     /// Which key does what.
@@ -162,6 +245,9 @@ pub struct Desk {
     pub zoomed: RwSignal<bool>,
     /// The view's own: grows when the remark field is to get the focus.
     pub note_wanted: RwSignal<u32>,
+
+    /// The language of the view.
+    pub words: StoredValue<&'static Words>,
 
     notice: StoredValue<Box<dyn Fn(Notice)>, LocalStorage>,
     order: StoredValue<Box<dyn Fn(Order)>, LocalStorage>,
@@ -192,12 +278,22 @@ impl Desk {
             refused: RwSignal::new(Vec::new()),
             asides: RwSignal::new(Vec::new()),
             review: RwSignal::new(ReviewPage::default()),
+            lesson: RwSignal::new(None),
+            promise: RwSignal::new(None),
+            learns: RwSignal::new(false),
+            open_labels: RwSignal::new(false),
+            slips: RwSignal::new(0),
+            figures: RwSignal::new(Figures::default()),
+            charts: RwSignal::new(Vec::new()),
+            slip_list: RwSignal::new(Vec::new()),
+            newer: RwSignal::new(None),
             troubles: RwSignal::new(Vec::new()),
             keys: RwSignal::new(KeyMap::standard(0)),
             panel: RwSignal::new(Panel::None),
             review_at: RwSignal::new((0, 0)),
             zoomed: RwSignal::new(false),
             note_wanted: RwSignal::new(0),
+            words: StoredValue::new(&ENGLISH),
             notice: StoredValue::new_local(Box::new(notice)),
             order: StoredValue::new_local(Box::new(order)),
             image_url: StoredValue::new_local(Box::new(image_url)),

@@ -13,11 +13,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{AbortController, FileList, HtmlElement};
 
-use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, Trouble};
+use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, SlipView, Trouble};
 use super::keys::{Deed, KeyMap};
 use super::settings::Settings;
 use super::source::{self, Held};
 use super::store::{self, OtherTab, Store};
+use super::study::Study;
 use super::workers::{Heard, ModelFile, Workers};
 use super::{backend, events, model};
 use crate::domain::correction::{Correction, ModelName};
@@ -26,7 +27,13 @@ use crate::domain::ident::Timestamp;
 use crate::domain::item::{Aside, Content, ImageSource, Item, ItemKey};
 use crate::domain::label::LabelSet;
 use crate::domain::outbox::Errand;
-use crate::domain::session::{Command, Milestone, ModelSpec, Notice, Rules, Session};
+use crate::domain::policy::Sampling;
+use crate::domain::prediction::{Activation, ScoreScale};
+use crate::domain::promise::Target;
+use crate::domain::queue::Strategy;
+use crate::domain::session::{
+    Command, LearningRules, Milestone, ModelSpec, Notice, Rules, Session, TargetRules,
+};
 use crate::input::InputSpec;
 use crate::input::card::ModelCard;
 use crate::reader::Problems;
@@ -55,19 +62,21 @@ pub struct Given {
 
 /// One element's inside.
 pub struct Driver {
-    host: HtmlElement,
+    pub(super) host: HtmlElement,
     /// Signals of the view.
     pub desk: Desk,
-    given: RefCell<Given>,
-    config: RefCell<Rc<Config>>,
+    pub(super) given: RefCell<Given>,
+    pub(super) config: RefCell<Rc<Config>>,
     // Boxed: it is large, and moves through a future while the store is being opened.
-    session: RefCell<Option<Box<Session>>>,
+    pub(super) session: RefCell<Option<Box<Session>>>,
     /// Notices that came while another one was being dealt with, or before there was a session.
     notices: RefCell<VecDeque<Notice>>,
     busy: Cell<bool>,
-    store: RefCell<Option<Store>>,
+    pub(super) store: RefCell<Option<Store>>,
     lead: RefCell<Option<store::Lead>>,
-    workers: RefCell<Option<Rc<Workers>>>,
+    pub(super) workers: RefCell<Option<Rc<Workers>>>,
+    /// What learns, and how it came to be.
+    pub(super) study: Study,
     kernels: RefCell<Vec<Kernel>>,
     /// Pictures in the page's hands; outlives a restart.
     pub held: Rc<Held>,
@@ -75,11 +84,11 @@ pub struct Driver {
     soon: RefCell<Option<Timeout>>,
     later: RefCell<Option<Timeout>>,
     me: Weak<Self>,
-    abort: RefCell<AbortController>,
+    pub(super) abort: RefCell<AbortController>,
     waiting_for_delivery: RefCell<Vec<Function>>,
     halted: Cell<bool>,
     /// Work of an earlier start must not act on a later one.
-    generation: Cell<u32>,
+    pub(super) generation: Cell<u32>,
 }
 
 impl Driver {
@@ -107,6 +116,7 @@ impl Driver {
                 store: RefCell::new(None),
                 lead: RefCell::new(None),
                 workers: RefCell::new(None),
+                study: Study::default(),
                 kernels: RefCell::default(),
                 held,
                 wake: RefCell::new(None),
@@ -119,6 +129,10 @@ impl Driver {
                 generation: Cell::new(0),
             }
         })
+    }
+
+    pub(super) fn me(&self) -> Weak<Self> {
+        self.me.clone()
     }
 
     /// Starts from the beginning.
@@ -141,6 +155,7 @@ impl Driver {
         self.generation.set(self.generation.get() + 1);
         self.abort.borrow().abort();
         self.workers.take();
+        self.study.stop();
         self.wake.take();
         self.soon.take();
         self.later.take();
@@ -161,6 +176,7 @@ impl Driver {
         let config = Rc::new(config::parse(&written).map_err(in_configuration)?);
         *self.config.borrow_mut() = config.clone();
         self.halted.set(!config.autostart);
+        self.desk.open_labels.set(config.open_labels);
         match config.theme {
             Theme::Auto => {}
             Theme::Light => drop(self.host.set_attribute("theme", "light")),
@@ -180,12 +196,23 @@ impl Driver {
         if self.generation.get() != generation {
             return Ok(());
         }
+        let head = config.model.as_ref().and_then(|at| at.head.as_deref());
+        self.study.diverse.set(config.order.by == Strategy::Diverse);
+        let prepared = self.study.prepare(manifest.as_deref(), config.learning, head, &signal).await;
+        prepared.map_err(|why| (Broken::Model, why))?;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
         let session = self.session_for(&config, manifest.as_ref().map(|manifest| &manifest.card), workers)?;
         let restored = self.open_store(&config).await;
         if self.generation.get() != generation {
             return Ok(());
         }
         *self.session.borrow_mut() = Some(session);
+        self.recall_labels().await;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
         if let Some(notice) = restored {
             self.notice(notice);
         }
@@ -217,21 +244,14 @@ impl Driver {
             card.map(|c| &c.input),
         )?;
         let rules = Rules {
-            model: card.and_then(|card| {
-                let scores = card.scores.as_ref()?;
-                Some(ModelSpec {
-                    name: ModelName {
-                        name: card.name.as_str().into(),
-                        version: card.version.as_str().into(),
-                        sha256: card.sha256.to_string().into(),
-                    },
-                    scale: scores.scale,
-                    activation: scores.activation,
-                    temperature: card.temperature,
-                })
-            }),
+            model: card.and_then(|card| spec(card, config.learning.is_some())),
             labels,
             policy,
+            target: config.target(),
+            learning: config.learning.map(|learning| LearningRules {
+                hold_out: Sampling { share: learning.hold_out, seed: learning.seed },
+            }),
+            strategy: config.order.by,
             random_share: config.order.random_share,
             seed: config.order.seed,
             prediction_shown: config.predictions,
@@ -333,7 +353,7 @@ impl Driver {
     }
 
     /// Replaces the troubles of one sort.
-    fn trouble(&self, same: impl Fn(&Trouble) -> bool, now: Option<Trouble>) {
+    pub(super) fn trouble(&self, same: impl Fn(&Trouble) -> bool, now: Option<Trouble>) {
         let troubles = self.desk.troubles.get_untracked();
         let kept: Vec<_> = troubles.iter().filter(|trouble| !same(trouble)).cloned().chain(now).collect();
         set(self.desk.troubles, kept);
@@ -360,13 +380,17 @@ impl Driver {
         });
         workers.prewarm(count);
         *self.workers.borrow_mut() = Some(workers);
+        if self.config.borrow().learning.is_some() {
+            self.prepare_learner();
+        }
     }
 
     fn heard(&self, heard: &Heard) {
         match heard {
             Heard::Up(kernels) => self.kernels.borrow_mut().clone_from(kernels),
-            Heard::Ready(worker) => {
+            Heard::Ready(worker, loaded) => {
                 self.opened(Opening::Open);
+                self.begin_study(loaded);
                 self.notice(Notice::WorkerReady(*worker));
             }
             Heard::Rejected(faults) => {
@@ -374,10 +398,7 @@ impl Driver {
                 self.notice(Notice::Paused);
                 self.broken(Broken::Model, faults.iter().map(|fault| fault.message.clone()).collect());
             }
-            Heard::Predicted(worker, ticket, results) => {
-                let (worker, ticket, results) = (*worker, *ticket, results.clone());
-                self.notice(Notice::Predicted { worker, ticket, results });
-            }
+            Heard::Predicted(worker, ticket, rows) => self.predicted(*worker, *ticket, rows),
             Heard::Lost(worker, why) => {
                 web_sys::console::warn_1(&format!("hitl-labeler: a worker was lost: {why}").into());
                 self.notice(Notice::WorkerLost(*worker));
@@ -402,14 +423,20 @@ impl Driver {
             match fetched {
                 Ok(bytes) => {
                     driver.opened(Opening::Preparing);
-                    if let Some(workers) = &*driver.workers.borrow() {
-                        workers.set_model(ModelFile { manifest: manifest.text.clone(), bytes, pixel_limit });
-                    }
+                    driver.set_model(&manifest, bytes, pixel_limit);
+                    driver.watch_for_newer(&manifest);
                     driver.run();
                 }
                 Err(problems) => driver.broken(Broken::Model, problems),
             }
         });
+    }
+
+    pub(super) fn set_model(&self, manifest: &model::Manifest, bytes: js_sys::Uint8Array, pixel_limit: u64) {
+        let features = self.study.wanted() && manifest.card.features.is_some();
+        if let Some(workers) = &*self.workers.borrow() {
+            workers.set_model(ModelFile { manifest: manifest.text.clone(), bytes, pixel_limit, features });
+        }
     }
 
     fn run(&self) {
@@ -514,8 +541,23 @@ impl Driver {
         self.notice(notice);
     }
 
-    /// Changes the least confidence at once.
+    /// Changes the target at once; `None`: the threshold counts again.
+    pub fn set_target(&self, accuracy: Option<f64>) {
+        let Some(accuracy) = accuracy else {
+            let threshold = self.config.borrow().accept_at();
+            return self.accept_at(threshold);
+        };
+        let own = self.session.borrow().as_ref().and_then(|session| session.target().cloned());
+        let usual = own.unwrap_or_else(|| TargetRules::usual(accuracy));
+        let target = Target { accuracy, ..usual.target };
+        self.notice(Notice::TargetChanged(Some(TargetRules { target, ..usual })));
+    }
+
+    /// Changes the least confidence at once; a target is given up for it.
     pub fn accept_at(&self, threshold: f32) {
+        if self.session.borrow().as_ref().is_some_and(|session| session.target().is_some()) {
+            self.notice(Notice::TargetChanged(None));
+        }
         let policy = self.session.borrow().as_ref().map(|session| session.policy().clone());
         if let Some(policy) = policy {
             self.notice(Notice::PolicyChanged(crate::domain::policy::Policy {
@@ -569,13 +611,18 @@ impl Driver {
             Command::Worker(order) => self.run_order(order, session),
             Command::Commit(records) => self.commit(records),
             Command::Deliver(errand) => self.deliver(errand),
+            Command::Study(study) => self.study.tell(study),
             Command::Tell(milestone) => {
                 if milestone == Milestone::WorkersFailed {
                     self.trouble(|trouble| *trouble == Trouble::NoWorkers, Some(Trouble::NoWorkers));
                     self.notices.borrow_mut().push_back(Notice::WithoutModel);
                     self.desk.opening.set(Opening::Open);
                 }
-                told.push(events::told(&milestone, session));
+                match events::told(&milestone, session) {
+                    Some(event) => told.push(event),
+                    // Told with its figures, which take a while.
+                    None => self.figures_later(),
+                }
             }
             Command::Continue => self.come_back(),
         }
@@ -714,7 +761,12 @@ impl Driver {
         let delivery = session.delivery(now());
         let delivered = delivery.unsaved == 0 && delivery.waiting == 0;
         set(desk.delivery, delivery);
+        set(desk.promise, session.promise());
+        set(desk.learns, session.learns());
+        set(desk.lesson, session.lesson().copied());
+        set(desk.slips, session.slips().count());
         match desk.panel.get_untracked() {
+            Panel::Cycle => set(desk.slip_list, slips(session)),
             Panel::Review => {
                 let (offset, count) = desk.review_at.get_untracked();
                 set(desk.review, ReviewPage { offset, items: session.accepted(offset, count) });
@@ -752,11 +804,17 @@ impl Driver {
                 }
                 self.start();
             }
+            Order::Download(what @ (Download::Model | Download::Manifest | Download::Head)) => {
+                self.save_learned(what)
+            }
             Order::Download(kind) => {
                 let (name, kind, text) = self.file(kind);
                 super::download::save(&name, kind, &text);
             }
             Order::AddFiles(files) => self.add_files(files),
+            Order::TakeNewer => self.take_newer(),
+            Order::AddLabel(name) => self.add_label(&name),
+            Order::Save(name, text) => super::download::save(&name, "application/octet-stream", &text),
             Order::UseKeys(keys) => {
                 let text = keys.to_text();
                 self.desk.keys.set(keys);
@@ -777,7 +835,7 @@ impl Driver {
                 let refused: Vec<_> = session.refused().map(|(id, _)| id).collect();
                 refused.into_iter().filter_map(|id| session.record(id).cloned()).collect()
             }
-            Download::JsonLines | Download::Csv => session.everything(now()),
+            _ => session.everything(now()),
         });
         let records: Vec<_> = all.unwrap_or_default().iter().map(to_record).collect();
         let day = String::from(Date::new_0().to_iso_string()).chars().take(10).collect::<String>();
@@ -789,6 +847,7 @@ impl Driver {
             Download::Refused => {
                 (format!("refused-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records))
             }
+            _ => (format!("labels-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records)),
         }
     }
 
@@ -823,7 +882,15 @@ impl Driver {
     }
 }
 
-fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+/// The answers that may be slips, as the panel lists them.
+fn slips(session: &Session) -> Vec<SlipView> {
+    let slips = session.slips().filter_map(|(key, given, suggested)| {
+        Some(SlipView { key, item: session.item(key)?.id.clone(), given, suggested })
+    });
+    slips.collect()
+}
+
+pub(super) fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
     // One access in place of a look and a write: this is written out anew for each type.
     signal.maybe_update(|now| {
         let other = *now != value;
@@ -832,6 +899,22 @@ fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
         }
         other
     });
+}
+
+/// The model as the session knows it; one without scores is of use only to a session that learns.
+pub(super) fn spec(card: &ModelCard, learns: bool) -> Option<ModelSpec> {
+    let scores = card.scores.as_ref();
+    (scores.is_some() || learns).then(|| ModelSpec {
+        name: ModelName {
+            name: card.name.as_str().into(),
+            version: card.version.as_str().into(),
+            sha256: card.sha256.to_string().into(),
+        },
+        scale: scores.map_or(ScoreScale::Logits, |scores| scores.scale),
+        activation: scores.map_or(Activation::Softmax, |scores| scores.activation),
+        temperature: card.temperature,
+        from_nothing: scores.is_none(),
+    })
 }
 
 fn in_configuration(problems: Problems) -> (Broken, Vec<String>) {

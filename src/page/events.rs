@@ -10,10 +10,11 @@ use crate::domain::session::{Milestone, Session};
 use crate::wire::correction::to_record;
 use crate::wire::record::Record;
 
-/// What the host page is told of a milestone: the event's name and its detail.
+/// What the host page is told of a milestone at once: the event's name and its detail.
 #[must_use]
-pub fn told(milestone: &Milestone, session: &Session) -> (&'static str, Value) {
-    match milestone {
+pub fn told(milestone: &Milestone, session: &Session) -> Option<(&'static str, Value)> {
+    Some(match milestone {
+        Milestone::Progressed => return None,
         Milestone::Ready => ("hitl-ready", json!({ "model": session.has_model() })),
         Milestone::Predicted(items) => ("hitl-predicted", predictions(items, session)),
         Milestone::Accepted(items) => ("hitl-accepted", predictions(items, session)),
@@ -50,7 +51,7 @@ pub fn told(milestone: &Milestone, session: &Session) -> (&'static str, Value) {
                 "answered": progress.answered, "aside": progress.aside });
             ("hitl-done", counts)
         }
-    }
+    })
 }
 
 fn to_json(record: &Record) -> Value {
@@ -74,7 +75,7 @@ fn deferrals(items: &[ItemKey], session: &Session) -> Value {
         let item = session.item(*key)?;
         let (outcome, reasons) = session.decision(*key).unwrap_or((Outcome::Defer, Vec::new()));
         // Not told apart here, or a page that shows its events would unblind the check.
-        let blind = session.policy().audit_when.is_some();
+        let blind = session.policy().has_audits();
         let reasons = if blind || outcome == Outcome::Audit { Vec::new() } else { reasons };
         let reasons: Vec<_> = reasons.into_iter().map(reason).collect();
         Some(json!({ "item_id": &*item.id, "reasons": reasons }))

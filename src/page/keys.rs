@@ -149,6 +149,17 @@ impl KeyMap {
         }
     }
 
+    /// Gives labels that were added their standard keys, as far as these are free.
+    pub fn grow(&mut self, labels: usize) {
+        let standard = Self::standard(labels);
+        for (deed, key) in standard.bindings {
+            if matches!(deed, Deed::Answer(_)) && self.key(deed).is_none() {
+                // Without a free key it is answered by pointer, and can be given a key in the list of keys.
+                let _ = self.bind(deed, &key);
+            }
+        }
+    }
+
     /// Takes the key from a deed.
     pub fn unbind(&mut self, deed: Deed) {
         self.bindings.retain(|(own, _)| *own != deed);

@@ -16,6 +16,8 @@ pub struct Manifest {
     pub card: ModelCard,
     /// Absolute address of the ONNX file.
     pub file: String,
+    /// Absolute address of the manifest that will name a newer model.
+    pub updates: Option<String>,
 }
 
 /// Fetches and checks a manifest.
@@ -29,8 +31,11 @@ pub async fn manifest(url: &str, signal: &AbortSignal) -> Result<Manifest, Vec<S
     let card = manifest::parse(&text).map_err(|problems| {
         problems.0.iter().map(|problem| format!("The manifest {url}: {problem}")).collect::<Vec<_>>()
     })?;
-    let file = web_sys::Url::new_with_base(&card.file, url).map_err(words)?.href();
-    Ok(Manifest { text, card, file })
+    let absolute =
+        |address: &str| web_sys::Url::new_with_base(address, url).map(|url| url.href()).map_err(words);
+    let file = absolute(&card.file)?;
+    let updates = card.updates.as_deref().map(absolute).transpose()?;
+    Ok(Manifest { text, card, file, updates })
 }
 
 /// Fetches the model; `received` is told how many bytes are there.

@@ -9,10 +9,10 @@ use leptos::mount::{UnmountHandle, mount_to};
 use leptos::prelude::*;
 use leptos::tachys::view::any_view::AnyViewState;
 use serde_json::Value;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, HtmlElement};
 
-use super::desk::Download;
+use super::desk::{Download, Panel};
 use super::driver::{Driver, Given, thresholds};
 use super::keyboard::Keyboard;
 use super::settings::Settings;
@@ -66,6 +66,7 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     let abort = AbortController::new()?;
     let driver = Driver::new(host.clone(), given, abort);
     let desk = driver.desk;
+    desk.words.set_value(words);
     let view = mount_to(root, move || {
         provide_context(desk);
         view! { <Labeler words /> }.into_any()
@@ -75,7 +76,11 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     Effect::new(move |_| {
         desk.panel.track();
         desk.review_at.track();
-        refreshing.upgrade().iter().for_each(|driver| driver.refresh());
+        let Some(driver) = refreshing.upgrade() else { return };
+        driver.refresh();
+        if desk.panel.get_untracked() == Panel::Cycle {
+            driver.figures_now();
+        }
     });
     let listeners = listeners(&document, &driver);
     let keyboard = Keyboard::new(&document, &host, desk);
@@ -159,6 +164,42 @@ impl Mounted {
             download::save(&name, kind, &text);
         }
         download::blob(kind, &text).map(JsValue::from)
+    }
+
+    /// What was learned, as a Blob, saved as a file too if `save`: `"model"`, `"manifest"` or `"head"`.
+    pub fn download_learned(&self, what: &str, save: bool) -> Promise {
+        let (what, name) = match what {
+            "model" => (Download::Model, "model.onnx"),
+            "manifest" => (Download::Manifest, "model.json"),
+            _ => (Download::Head, "head.json"),
+        };
+        let driver = self.driver.clone();
+        Promise::new(&mut |resolve, reject| {
+            let given = Closure::once_into_js(move |blob: web_sys::Blob| {
+                if save {
+                    download::save_blob(name, &blob);
+                }
+                // A promise that is settled already takes no harm.
+                let _ = resolve.call1(&JsValue::NULL, &blob);
+            });
+            driver.give_out(what, given.unchecked_into(), reject);
+        })
+    }
+
+    /// Promises this accuracy from now on; `None`: the threshold counts again.
+    pub fn set_target(&self, accuracy: Option<f64>) {
+        self.driver.set_target(accuracy);
+    }
+
+    /// Moves over to the newer model, if one was found.
+    pub fn take_newer(&self) {
+        self.driver.take_newer();
+    }
+
+    /// Every figure of the cycle, as reckoned last.
+    #[must_use]
+    pub fn figures(&self) -> JsValue {
+        events::to_js(&self.driver.figures())
     }
 
     /// Takes in more items.

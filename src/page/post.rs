@@ -5,7 +5,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Worker;
 
 use crate::wire::worker::{
-    Fault, HEAD, ItemFault, Kernel, Loaded, ModelFault, PARTS, Predicted, Reply, Request, Source,
+    Chart, Fault, HEAD, ItemFault, Kernel, Lesson, Loaded, ModelFault, PARTS, Predicted, Reply, Request,
+    Source, StudyRules,
 };
 
 /// Says something to a worker.
@@ -13,16 +14,34 @@ use crate::wire::worker::{
 /// # Errors
 /// The browser cannot copy one of the parts.
 pub fn post(worker: &Worker, request: &Request, parts: &Array) -> Result<(), JsValue> {
-    worker.post_message(&object(&[(HEAD, written(request)), (PARTS, parts.into())]))
+    post_and_give(worker, request, parts, &Array::new())
 }
 
-/// Reads what a worker says, with the scores that came along; `None` if it is no message of ours.
+/// The same, and hands these buffers over.
+///
+/// # Errors
+/// The browser cannot copy one of the parts.
+pub fn post_and_give(
+    worker: &Worker,
+    request: &Request,
+    parts: &Array,
+    given: &Array,
+) -> Result<(), JsValue> {
+    let message = object(&[(HEAD, written(request)), (PARTS, parts.into())]);
+    worker.post_message_with_transfer(&message, given)
+}
+
+/// Reads what a worker says, with its parts; `None` if it is no message of ours.
 #[must_use]
-pub fn open(data: &JsValue) -> Option<(Reply, Vec<f32>)> {
-    let parts = field(data, PARTS);
-    let scores = parts.dyn_ref::<Array>().map(|parts| parts.get(0)).unwrap_or_default();
-    let scores = scores.dyn_ref::<Float32Array>().map(Float32Array::to_vec).unwrap_or_default();
-    Some((reply(&field(data, HEAD))?, scores))
+pub fn open(data: &JsValue) -> Option<(Reply, Array)> {
+    let parts = field(data, PARTS).dyn_into().unwrap_or_default();
+    Some((reply(&field(data, HEAD))?, parts))
+}
+
+/// The numbers of a part; none if it is something else.
+#[must_use]
+pub fn floats(parts: &Array, at: u32) -> Vec<f32> {
+    parts.get(at).dyn_ref::<Float32Array>().map(Float32Array::to_vec).unwrap_or_default()
 }
 
 /// A request as the worker reads it.
@@ -47,7 +66,60 @@ pub fn written(request: &Request) -> JsValue {
                 ("features", (*features).into()),
             ])
         }
+        Request::Study(StudyRules { labels, manifest, temperature, features, memory_mb, diverse }) => {
+            object(&[
+                ("type", "study".into()),
+                ("labels", (*labels).into()),
+                ("manifest", manifest.into()),
+                ("temperature", (*temperature).into()),
+                ("features", (*features).into()),
+                ("memoryMb", (*memory_mb).into()),
+                ("diverse", (*diverse).into()),
+            ])
+        }
+        Request::Take { ticket, items } => {
+            let keys = Array::new();
+            for item in items {
+                keys.push(&(*item).into());
+            }
+            object(&[("type", "take".into()), ("ticket", (*ticket).into()), ("items", keys.into())])
+        }
+        Request::Answer { item, label, hold_out, record } => object(&[
+            ("type", "answer".into()),
+            ("item", (*item).into()),
+            ("label", label.map_or(JsValue::UNDEFINED, JsValue::from)),
+            ("holdOut", (*hold_out).into()),
+            ("record", record.into()),
+        ]),
+        Request::Labels { count } => object(&[("type", "labels".into()), ("count", (*count).into())]),
+        Request::Learn => object(&[("type", "learn".into())]),
+        Request::Export { manifest, labels } => {
+            object(&[("type", "export".into()), ("manifest", manifest.into()), ("labels", texts(labels))])
+        }
+        Request::Head => object(&[("type", "head".into())]),
+        Request::Record { line } => object(&[("type", "record".into()), ("line", line.into())]),
+        Request::Evaluate { arrived, waiting, target, threshold, charts, locale, words, labels } => {
+            object(&[
+                ("type", "evaluate".into()),
+                ("arrived", (*arrived).into()),
+                ("waiting", (*waiting).into()),
+                ("target", target.map_or(JsValue::UNDEFINED, JsValue::from)),
+                ("threshold", threshold.map_or(JsValue::UNDEFINED, JsValue::from)),
+                ("charts", (*charts).into()),
+                ("locale", locale.into()),
+                ("words", texts(words)),
+                ("labels", texts(labels)),
+            ])
+        }
     }
+}
+
+fn texts(texts: &[String]) -> JsValue {
+    let list = Array::new();
+    for text in texts {
+        list.push(&text.into());
+    }
+    list.into()
 }
 
 fn source(source: &Source) -> JsValue {
@@ -94,9 +166,63 @@ pub fn reply(head: &JsValue) -> Option<Reply> {
             ms_decode: number(head, "msDecode")?,
             ms_infer: number(head, "msInfer")?,
         }),
+        "studying" => Reply::Studying,
+        "taken" => Reply::Taken { ticket: whole(head, "ticket")? },
+        "learned" => Reply::Learned(Box::new(lesson(head)?)),
+        "evaluated" => {
+            Reply::Evaluated { figures: text(head, "figures")?, charts: list(head, "charts", chart)? }
+        }
+        "exported" => Reply::Exported { manifest: text(head, "manifest")? },
+        "notExported" => Reply::NotExported { why: text(head, "why")? },
+        "head" => Reply::Head {
+            answers: whole(head, "answers")?,
+            temperature: single(head, "temperature")?,
+            scaling: field(head, "scaling").as_bool()?,
+        },
         "fatal" => Reply::Fatal { message: text(head, "message")? },
         _ => return None,
     })
+}
+
+fn chart(from: &JsValue) -> Option<Chart> {
+    Some(Chart {
+        name: text(from, "name")?,
+        title: text(from, "title")?,
+        description: text(from, "description")?,
+        svg: text(from, "svg")?,
+        csv: text(from, "csv")?,
+    })
+}
+
+fn lesson(from: &JsValue) -> Option<Lesson> {
+    let pair = |name: &str| match *list(from, name, JsValue::as_f64)?.as_slice() {
+        [a, b] => Some([a, b]),
+        _ => None,
+    };
+    Some(Lesson {
+        version: whole(from, "version")?,
+        trained: whole(from, "trained")?,
+        held_out: whole(from, "heldOut")?,
+        temperature: single(from, "temperature")?,
+        kept: whole(from, "kept"),
+        worse_by: pair("worseBy")?,
+        log_loss: pair("logLoss"),
+        calibration_error: pair("calibrationError"),
+        ms: pair("ms")?,
+        slips: list(from, "slips", JsValue::as_f64)?,
+        lacks: list(from, "lacks", key)?,
+        spread: list(from, "spread", key)?,
+    })
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn key(from: &JsValue) -> Option<u32> {
+    from.as_f64().map(|number| number as u32)
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn single(of: &JsValue, name: &str) -> Option<f32> {
+    number(of, name).map(|number| number as f32)
 }
 
 fn kernel(from: &JsValue) -> Option<Kernel> {

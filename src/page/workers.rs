@@ -4,28 +4,66 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use gloo::events::EventListener;
-use js_sys::{Array, Function, Uint8Array};
+use js_sys::{Array, Float32Array, Function, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, Worker};
 
-use super::post::{open, post};
+use super::post::{floats, open, post};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::few::Few;
 use crate::domain::item::{Failed, ItemKey};
-use crate::wire::worker::{Kernel, ModelFault, Predicted, Reply, Request, Source};
+use crate::wire::worker::{Kernel, Loaded, ModelFault, Reply, Request, Source};
 
 /// What comes from a worker.
 pub enum Heard {
     /// It runs, with these kernels.
     Up(Vec<Kernel>),
-    /// It has the model.
-    Ready(WorkerId),
+    /// It has the model, with rows so wide.
+    Ready(WorkerId, Loaded),
     /// The model cannot be used.
     Rejected(Vec<ModelFault>),
-    /// Scores, or why there are none, for the items of a ticket.
-    Predicted(WorkerId, Ticket, Vec<(ItemKey, Result<Vec<f32>, Failed>)>),
+    /// The rows of a ticket's items.
+    Predicted(WorkerId, Ticket, Rows),
     /// It is gone.
     Lost(WorkerId, String),
+}
+
+/// What a worker's model says of the items of a ticket.
+#[derive(Clone)]
+pub struct Rows {
+    /// Each item's row, or why it has none.
+    pub outcomes: Vec<(ItemKey, Result<usize, Failed>)>,
+    /// Scores, row by row.
+    pub scores: Vec<f32>,
+    /// Features, row by row; null for a model without.
+    pub features: JsValue,
+}
+
+impl Rows {
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The scores of one row.
+    #[must_use]
+    pub fn scores_of(&self, row: usize) -> &[f32] {
+        let width = self.scores.len() / self.len().max(1);
+        self.scores.get(row * width..(row + 1) * width).unwrap_or_default()
+    }
+
+    /// The features' buffer, to be handed over.
+    #[must_use]
+    pub fn buffer(&self) -> Option<JsValue> {
+        self.features.dyn_ref::<Float32Array>().map(|features| features.buffer().into())
+    }
 }
 
 /// The model as the workers get it.
@@ -36,6 +74,8 @@ pub struct ModelFile {
     pub bytes: Uint8Array,
     /// Pictures of more pixels are refused.
     pub pixel_limit: u64,
+    /// Whether features are wanted, too.
+    pub features: bool,
 }
 
 /// The workers of one element; dropping it terminates them.
@@ -116,6 +156,12 @@ impl Workers {
         }
     }
 
+    /// The model that the workers have.
+    #[must_use]
+    pub fn model(&self) -> Option<Rc<ModelFile>> {
+        self.model.borrow().clone()
+    }
+
     /// Starts a worker.
     pub fn start(self: &Rc<Self>, id: WorkerId) {
         let spare = self.spare.borrow_mut().pop();
@@ -149,7 +195,8 @@ impl Workers {
             parts.push(&part);
         }
         live.tickets.borrow_mut().insert(ticket.0, keys);
-        let request = Request::Predict { ticket: ticket.0, items: sources, features: false };
+        let features = self.model.borrow().as_ref().is_some_and(|model| model.features);
+        let request = Request::Predict { ticket: ticket.0, items: sources, features };
         if post(&live.worker, &request, &parts).is_err() {
             self.lost(&live, "the items could not be sent");
         }
@@ -174,7 +221,7 @@ impl Workers {
     }
 
     fn heard(&self, live: &Rc<Live>, data: &JsValue) {
-        let Some((reply, scores)) = open(data) else {
+        let Some((reply, parts)) = open(data) else {
             return self.lost(live, "the worker sent a message that cannot be read");
         };
         match reply {
@@ -184,31 +231,23 @@ impl Workers {
                 }
                 self.load(live);
             }
-            Reply::Loaded(_) => live.id.get().into_iter().for_each(|id| (self.hear)(Heard::Ready(id))),
+            Reply::Loaded(loaded) => {
+                live.id.get().into_iter().for_each(|id| (self.hear)(Heard::Ready(id, loaded)));
+            }
             Reply::Rejected { faults } => (self.hear)(Heard::Rejected(faults)),
             Reply::Predicted(predicted) => {
                 let ticket = predicted.ticket;
                 let (Some(id), Some(keys)) = (live.id.get(), live.tickets.borrow_mut().remove(ticket)) else {
                     return;
                 };
-                let results = results(&predicted, &keys, &scores);
-                (self.hear)(Heard::Predicted(id, Ticket(ticket), results));
+                let outcomes = predicted.outcomes().map(|outcome| outcome.map_err(|why| why.clone().into()));
+                let outcomes = keys.into_iter().zip(outcomes).collect();
+                let rows = Rows { outcomes, scores: floats(&parts, 0), features: parts.get(1) };
+                (self.hear)(Heard::Predicted(id, Ticket(ticket), rows));
             }
             Reply::Fatal { message } => self.lost(live, &message),
+            // The learner is asked elsewhere.
+            _ => {}
         }
     }
-}
-
-fn results(
-    predicted: &Predicted,
-    keys: &[ItemKey],
-    scores: &[f32],
-) -> Vec<(ItemKey, Result<Vec<f32>, Failed>)> {
-    let rows = predicted.count as usize - predicted.faults.len();
-    let width = scores.len() / rows.max(1);
-    let outcomes = predicted.outcomes().map(|outcome| match outcome {
-        Ok(row) => Ok(scores[row * width..(row + 1) * width].to_vec()),
-        Err(fault) => Err(Failed::from(fault.clone())),
-    });
-    keys.iter().copied().zip(outcomes).collect()
 }

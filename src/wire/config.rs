@@ -21,11 +21,12 @@ use crate::domain::correction::PredictionShown;
 use crate::domain::dispatch::DispatchRules;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::policy::Policy;
+use crate::domain::session::TargetRules;
 use crate::reader::{Node, Problem, Problems, read, read_text};
 
 pub use overlay::{ATTRIBUTES, merge, overlay, rebase};
 use policy::WrittenPolicy;
-pub use sections::{BodyFormat, Delivery, ItemsAt, KeyDeed, Keys, Method, ModelAt, Order, Theme};
+pub use sections::{BodyFormat, Delivery, ItemsAt, KeyDeed, Keys, Learning, Method, ModelAt, Order, Theme};
 
 /// What the configuration's `schema` says, if it says anything.
 pub const SCHEMA: &str = "hitl-labeler/config/1";
@@ -41,6 +42,10 @@ pub struct Config {
     pub question: Option<Arc<str>>,
     /// In which order the person is asked.
     pub order: Order,
+    /// Whether and how answers make the model better.
+    pub learning: Option<Learning>,
+    /// Whether the person may add answers to those that there are.
+    pub open_labels: bool,
     /// Whether the person sees the prediction for deferred items.
     pub predictions: PredictionShown,
     /// Who answers, as records say it.
@@ -72,6 +77,8 @@ impl Default for Config {
             items: ItemsAt::default(),
             question: None,
             order: Order::default(),
+            learning: Some(Learning::default()),
+            open_labels: false,
             predictions: PredictionShown::Hidden,
             annotator: None,
             project: None,
@@ -137,6 +144,18 @@ impl Config {
         self.policy.resolve(labels)
     }
 
+    /// The threshold without a target.
+    #[must_use]
+    pub fn accept_at(&self) -> f32 {
+        self.policy.accept_at.unwrap_or(Policy::default().accept_at)
+    }
+
+    /// A promise in place of the policy's threshold.
+    #[must_use]
+    pub fn target(&self) -> Option<TargetRules> {
+        self.policy.target.clone()
+    }
+
     /// Keys for labels, where they differ from the standard.
     ///
     /// # Errors
@@ -153,8 +172,10 @@ fn config(node: &Node<'_>) -> Option<Config> {
         "model",
         "items",
         "labels",
+        "open_labels",
         "question",
         "policy",
+        "learning",
         "order",
         "predictions",
         "annotator",
@@ -181,6 +202,8 @@ fn config(node: &Node<'_>) -> Option<Config> {
     }
     fields.fill("question", &mut config.question, |node| name(node).map(Some));
     fields.fill("policy", &mut config.policy, policy::policy);
+    fields.fill("learning", &mut config.learning, sections::learning);
+    fields.fill("open_labels", &mut config.open_labels, |node| node.boolean());
     fields.fill("order", &mut config.order, sections::order);
     fields.fill("predictions", &mut config.predictions, |node| {
         node.choice(&[

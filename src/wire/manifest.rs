@@ -43,6 +43,7 @@ fn card(node: &Node<'_>) -> Option<ModelCard> {
         "question",
         "licence",
         "card",
+        "updates",
     ])?;
     // Everything is read before the first `?`, so that all problems are reported at once.
     let editor_schema = optional(&fields, "$schema", |node| node.text());
@@ -70,6 +71,7 @@ fn card(node: &Node<'_>) -> Option<ModelCard> {
     let question = optional(&fields, "question", |node| Some(node.name()?.to_owned()));
     let licence = optional(&fields, "licence", |node| Some(node.name()?.to_owned()));
     let card = optional(&fields, "card", |node| Some(node.name()?.to_owned()));
+    let updates = optional(&fields, "updates", |node| Some(node.name()?.to_owned()));
     editor_schema?;
     schema?;
     let (input_name, input) = input?;
@@ -89,6 +91,7 @@ fn card(node: &Node<'_>) -> Option<ModelCard> {
         question: question?,
         licence: licence?,
         card: card?,
+        updates: updates?,
     })
 }
 

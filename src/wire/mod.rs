@@ -6,6 +6,7 @@ pub mod correction;
 pub mod current;
 pub mod export;
 pub mod figures;
+pub mod head;
 pub mod items;
 pub mod manifest;
 pub mod moment;

@@ -8,7 +8,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::item::ItemKey;
 use crate::domain::item::{AsideReason, Failed};
+use crate::domain::label::LabelId;
+use crate::domain::learning::learner;
+use crate::domain::learning::slips::Slip;
+use crate::domain::prediction::{Confidence, Prediction, TOP, Temperature};
+use crate::domain::session::Learned;
 use crate::input::InputSpec;
 use crate::reader::{Problem, Problems};
 
@@ -42,6 +48,132 @@ pub enum Request {
         /// Whether the model's features are wanted too, if it has any.
         features: bool,
     },
+    /// Become the learner in place of a model; answered by [`Reply::Studying`].
+    /// Parts: weights and bias of a head to start from, `Float32Array`s, or null twice.
+    Study(StudyRules),
+    /// Keep these items' numbers and say what is to be said of them; answered by [`Reply::Taken`].
+    /// Parts: rows of scores, a `Float32Array` (empty for a model without scores), and of features, or null.
+    Take {
+        /// The page's number for this request.
+        ticket: u32,
+        /// Each item's key, in the order of the rows.
+        items: Vec<u32>,
+    },
+    /// What is in force for an item. No reply.
+    Answer {
+        /// The item's key.
+        item: u32,
+        /// The answer's label; none takes the answer back.
+        label: Option<u16>,
+        /// Inverse of the share in which answers like this are kept from training; 0 trains on it.
+        hold_out: f32,
+        /// The answer's record, a UUID: its order is that of the answers.
+        record: String,
+    },
+    /// There are so many labels now. No reply.
+    Labels {
+        /// How many.
+        count: u32,
+    },
+    /// Refit; answered by [`Reply::Learned`].
+    Learn,
+    /// Write the head and temperature in force into a model; answered by [`Reply::Exported`].
+    /// Parts: the ONNX file as a `Uint8Array`.
+    Export {
+        /// Its manifest as it was fetched.
+        manifest: String,
+        /// Id and name of each label in turn: the person may have added some.
+        labels: Vec<String>,
+    },
+    /// Give out the head in force; answered by [`Reply::Head`].
+    Head,
+    /// Note a record of a person: an answer, or the taking back of one. No reply.
+    Record {
+        /// Its line.
+        line: String,
+    },
+    /// Reckon every figure; answered by [`Reply::Evaluated`].
+    /// Parts: when each item was settled that the model settles now, a `Float64Array` of milliseconds since 1970.
+    Evaluate {
+        /// Items that have come in.
+        arrived: u32,
+        /// Items that wait for the person.
+        waiting: u32,
+        /// The accuracy that is promised, if one is.
+        target: Option<f64>,
+        /// The threshold in force, if there is one.
+        threshold: Option<f32>,
+        /// Whether charts are wanted, too.
+        charts: bool,
+        /// BCP 47, for the figures in the charts.
+        locale: String,
+        /// The words of the charts, in the order of [`ChartWord`].
+        words: Vec<String>,
+        /// Id and name of each label in turn.
+        labels: Vec<String>,
+    },
+}
+
+/// The words of the charts, in their order in [`Request::Evaluate`].
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // Named like what they name.
+#[repr(usize)]
+pub enum ChartWord {
+    Settled,
+    Workload,
+    RiskCoverage,
+    Reliability,
+    Confusion,
+    Minutes,
+    Items,
+    Answers,
+    PerMinute,
+    Coverage,
+    Accuracy,
+    Confidence,
+    Model,
+    Person,
+    Before,
+    After,
+    Target,
+    Ideal,
+    Other,
+}
+
+/// How many there are.
+pub const CHART_WORDS: usize = ChartWord::Other as usize + 1;
+
+/// A chart that was drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chart {
+    /// What a file of it is called.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// The same in words and numbers.
+    pub description: String,
+    /// An SVG file that stands alone.
+    pub svg: String,
+    /// Its numbers as a table.
+    pub csv: String,
+}
+
+/// What a learner has to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StudyRules {
+    /// How many labels there are.
+    pub labels: u32,
+    /// The manifest as it was fetched: scale and activation of the scores.
+    pub manifest: String,
+    /// The temperature to start from.
+    pub temperature: f32,
+    /// Numbers in a feature row; 0: the model has no features, and its scores are corrected instead.
+    pub features: u32,
+    /// Memory for the items' numbers, MiB.
+    pub memory_mb: u32,
+    /// Whether the items that differ most from the answered ones are wanted, too.
+    pub diverse: bool,
 }
 
 /// Where an item's content is.
@@ -83,11 +215,158 @@ pub enum Reply {
     /// Parts: scores, a `Float32Array` of one row of [`Loaded::labels`] numbers for each item without a
     /// fault, in order; then features alike with rows of [`Loaded::features`], or null.
     Predicted(Predicted),
+    /// The learner is ready.
+    Studying,
+    /// What the head in force says of the items of one [`Request::Take`].
+    /// Parts: a `Float32Array` of [`PREDICTION`] numbers an item.
+    Taken {
+        /// The request.
+        ticket: u32,
+    },
+    /// A refit is done.
+    /// Parts: a `Uint32Array` of the keys whose predictions changed, and a `Float32Array` of these.
+    Learned(Box<Lesson>),
+    /// Every figure.
+    Evaluated {
+        /// The figures as JSON: [`crate::wire::figures`].
+        figures: String,
+        /// The charts, if they were wanted.
+        charts: Vec<Chart>,
+    },
+    /// The improved model. Parts: the ONNX file, a `Uint8Array`.
+    Exported {
+        /// Its manifest.
+        manifest: String,
+    },
+    /// The model cannot take the head in.
+    NotExported {
+        /// Why.
+        why: String,
+    },
+    /// The head in force. Parts: weights (labels × features, row by row) and bias, `Float32Array`s.
+    Head {
+        /// How many training answers are in it.
+        answers: u32,
+        /// The temperature in force.
+        temperature: f32,
+        /// Whether it corrects the scores instead of adding to them.
+        scaling: bool,
+    },
     /// The worker is lost (panic, or a message that it cannot read): replace it.
     Fatal {
         /// What happened.
         message: String,
     },
+}
+
+/// Numbers of a prediction in a message: confidence, raw confidence, margin, entropy, head version, then label and
+/// probability of the [`TOP`] best; what there is less of is −1. A confidence that is no number: no prediction.
+pub const PREDICTION: usize = 5 + 2 * TOP;
+
+/// Writes a prediction as [`PREDICTION`] numbers.
+pub fn write_prediction(prediction: Option<&Prediction>, into: &mut Vec<f32>) {
+    let end = into.len() + PREDICTION;
+    match prediction {
+        None => into.push(f32::NAN),
+        Some(said) => {
+            into.extend([said.confidence.get(), said.confidence_raw.get(), said.margin, said.entropy]);
+            // Exact up to 16 million refits.
+            #[allow(clippy::cast_precision_loss)]
+            into.push(said.head_version as f32);
+            into.extend(said.top().iter().flat_map(|&(label, p)| [f32::from(label.0), p]));
+        }
+    }
+    into.resize(end, -1.0);
+}
+
+/// Reads what [`write_prediction`] wrote.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub fn read_prediction(numbers: &[f32]) -> Option<Prediction> {
+    let (&[confidence, raw, margin, entropy, version], top) = numbers.split_first_chunk::<5>()?;
+    if confidence.is_nan() {
+        return None;
+    }
+    let top = top.chunks_exact(2).take_while(|pair| pair[0] >= 0.0);
+    let top = top.map(|pair| (LabelId(pair[0] as u16), pair[1]));
+    Prediction::from_parts(
+        Confidence::new(confidence),
+        Confidence::new(raw),
+        margin,
+        entropy,
+        version as u32,
+        top,
+    )
+}
+
+/// A refit in figures: [`crate::domain::learning::learner::Lesson`] with what goes along.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lesson {
+    /// Grows when the head or temperature in force changes.
+    pub version: u32,
+    /// Training answers.
+    pub trained: u32,
+    /// Answers kept from training.
+    pub held_out: u32,
+    /// The temperature in force.
+    pub temperature: f32,
+    /// Answers in the head that stays because the new one is worse; none: the new one is in force.
+    pub kept: Option<u32>,
+    /// How much worse the new one is, in log-loss, and the standard error of that.
+    pub worse_by: [f64; 2],
+    /// Log-loss on the answers kept from training: of the model as it came, of the head in force.
+    pub log_loss: Option<[f64; 2]>,
+    /// Expected calibration error on those: before calibration, after.
+    pub calibration_error: Option<[f64; 2]>,
+    /// Milliseconds for the refit; for predicting everything anew.
+    pub ms: [f64; 2],
+    /// Possible slips, five numbers each: item, given label, suggested label, their probabilities.
+    pub slips: Vec<f64>,
+    /// Items whose numbers are wanted again.
+    pub lacks: Vec<u32>,
+    /// Items that differ most from the answered ones.
+    pub spread: Vec<u32>,
+}
+
+impl Lesson {
+    /// The refit as the session takes it in, with each key's new prediction.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn learned(&self, keys: &[u32], predictions: Vec<Option<Prediction>>) -> Learned {
+        let gate = match self.kept {
+            Some(answers) => learner::Gate::Kept {
+                answers: answers as usize,
+                worse_by: self.worse_by[0],
+                standard_error: self.worse_by[1],
+            },
+            None if self.held_out == 0 => learner::Gate::NoEvidence,
+            None => learner::Gate::Passed,
+        };
+        let keyed = |keys: &[u32]| keys.iter().map(|key| ItemKey(*key)).collect::<Vec<_>>();
+        let slips = self.slips.chunks_exact(5).map(|slip| Slip {
+            item: ItemKey(slip[0] as u32),
+            given: slip[1] as usize,
+            suggested: slip[2] as usize,
+            p_given: slip[3] as f32,
+            p_suggested: slip[4] as f32,
+        });
+        Learned {
+            lesson: learner::Lesson {
+                version: self.version,
+                trained: self.trained as usize,
+                held_out: self.held_out as usize,
+                gate,
+                temperature: Temperature::new(self.temperature).unwrap_or(Temperature::ONE),
+                log_loss: self.log_loss.map(|[before, after]| (before, after)),
+                calibration_error: self.calibration_error.map(|[before, after]| (before, after)),
+            },
+            predictions: keyed(keys).into_iter().zip(predictions).collect(),
+            slips: slips.collect(),
+            lacks: keyed(&self.lacks),
+            spread: keyed(&self.spread),
+        }
+    }
 }
 
 /// A kernel that was chosen.
@@ -290,6 +569,22 @@ mod tests {
             let received: ItemFault = serde_json::from_value(sent).unwrap();
             assert_eq!(Failed::from(received), failed);
         }
+    }
+
+    #[test]
+    fn a_prediction_survives_the_way_to_the_page() {
+        use crate::domain::prediction::{Activation, ScoreScale, Temperature};
+        for scores in [vec![0.5, 2.0, -1.0], vec![0.0; 9], vec![1.0]] {
+            let said =
+                Prediction::from_scores(&scores, ScoreScale::Logits, Activation::Softmax, Temperature::ONE);
+            let mut numbers = Vec::new();
+            write_prediction(said.as_ref(), &mut numbers);
+            assert_eq!(numbers.len(), PREDICTION);
+            assert_eq!(read_prediction(&numbers), said);
+        }
+        let mut numbers = Vec::new();
+        write_prediction(None, &mut numbers);
+        assert_eq!((numbers.len(), read_prediction(&numbers)), (PREDICTION, None));
     }
 
     #[test]

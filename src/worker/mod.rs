@@ -5,6 +5,7 @@
 
 mod decode;
 mod post;
+mod study;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,6 +24,7 @@ use crate::wire::manifest;
 use crate::wire::worker::{Fault, Loaded, ModelFault, Predicted, Reply, Request, Source};
 use decode::{Content, Surface};
 use post::{Parts, post};
+use study::Student;
 
 /// Listens to the page for as long as the worker lives.
 ///
@@ -45,6 +47,7 @@ pub fn listen() {
 #[derive(Default)]
 struct Worker {
     model: RefCell<Option<Model>>,
+    student: RefCell<Option<Student>>,
     surface: RefCell<Surface>,
     pixel_limit: Cell<u64>,
 }
@@ -78,6 +81,17 @@ impl Worker {
             Ok((Request::Predict { ticket, items, features }, parts)) => {
                 self.gather(ticket, items, features, &parts);
             }
+            Ok((Request::Study(rules), parts)) => match Student::new(rules, &parts) {
+                Ok(student) => {
+                    self.student.replace(Some(student));
+                    post(&Reply::Studying, &Parts::none());
+                }
+                Err(message) => post(&Reply::Fatal { message }, &Parts::none()),
+            },
+            Ok((request, parts)) => match &mut *self.student.borrow_mut() {
+                Some(student) => student.hear(request, &parts),
+                None => post(&Reply::Fatal { message: "this worker is no learner".into() }, &Parts::none()),
+            },
             Err(message) => post(&Reply::Fatal { message }, &Parts::none()),
         }
     }

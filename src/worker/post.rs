@@ -1,6 +1,6 @@
 //! Messages to and from the page: a head that is read and parts that travel as they are.
 
-use js_sys::{Array, Float32Array, Object, Reflect};
+use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array, Uint32Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::DedicatedWorkerGlobalScope;
 
@@ -32,6 +32,18 @@ impl Parts {
     pub(super) fn transfer(&mut self, numbers: &Float32Array) {
         self.parts.push(numbers);
         self.transferred.push(&numbers.buffer());
+    }
+
+    /// Adds keys and hands their buffer over.
+    pub(super) fn transfer_keys(&mut self, keys: &Uint32Array) {
+        self.parts.push(keys);
+        self.transferred.push(&keys.buffer());
+    }
+
+    /// Adds a file and hands its buffer over.
+    pub(super) fn transfer_bytes(&mut self, bytes: &Uint8Array) {
+        self.parts.push(bytes);
+        self.transferred.push(&bytes.buffer());
     }
 
     /// Keeps the place of a part that is not there.

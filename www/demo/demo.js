@@ -34,7 +34,7 @@ function show(name) {
   next.config = {
     model: set.model,
     ...(set.items && { items: set.items }),
-    policy: { accept_at: set.threshold },
+    policy: way() === "target" ? { target: Number($("target").value) } : { accept_at: set.threshold },
     ...(endpoint && { delivery: { url: endpoint } }),
     project: `demo-${name}`,
   };
@@ -47,6 +47,7 @@ function show(name) {
   log.replaceChildren(nothingYet());
   next.addEventListener("hitl-predicted", soon);
   next.addEventListener("hitl-done", soon);
+  next.addEventListener("hitl-progress", soon);
   next.addEventListener("hitl-corrected", ({ detail }) => record(detail.record));
   next.addEventListener("hitl-delivered", ({ detail }) => detail.ids.forEach(arrived));
   draw();
@@ -70,6 +71,7 @@ function soon() {
 }
 
 function draw() {
+  if (way() === "target") return promised();
   const at = Number(threshold.value);
   const { predicted: total, settled } = labeler.coverage?.(THRESHOLDS) ?? { predicted: 0, settled: [] };
   const x = (i) => (400 * i) / 50;
@@ -92,6 +94,37 @@ threshold.addEventListener("input", () => {
   labeler.acceptAt = Number(threshold.value);
   draw();
 });
+
+// ---------------------------------------------------------------- promise
+
+const way = () => document.querySelector("input[name=way]:checked").value;
+
+/** Holds the model back by what is chosen. */
+function hold() {
+  const byTarget = way() === "target";
+  for (const part of document.querySelectorAll(".by-threshold, .curve, #threshold")) part.toggleAttribute("hidden", byTarget);
+  for (const part of document.querySelectorAll(".by-target")) part.hidden = !byTarget;
+  if (byTarget) labeler.target = Number($("target").value);
+  else labeler.acceptAt = Number(threshold.value);
+  promised();
+}
+
+function promised() {
+  const promise = labeler.figures?.promise;
+  const { accepted = 0, waiting = 0 } = labeler.progress ?? {};
+  $("promise").textContent =
+    promise?.target !== Number($("target").value) ? "Answer a few: every second question is a check."
+    : promise.earned ? `Earned: ${promise.errors} errors in ${promise.audits} checks of what it is ${percent.format(promise.threshold)} sure of.`
+    : promise.lost ? `Given up: recent checks went wrong too often. About ${promise.needed} more are needed.`
+    : `${promise.errors} errors in ${promise.audits} checks; about ${promise.needed} more are needed for ${percent.format(promise.target)}.`;
+  if (way() !== "target") return;
+  $("at").textContent = promise?.earned ? percent.format(promise.threshold) : "not yet";
+  $("model").textContent = count.format(accepted);
+  $("person").textContent = count.format(waiting);
+}
+
+for (const choice of document.querySelectorAll("input[name=way]")) choice.addEventListener("change", hold);
+$("target").addEventListener("change", hold);
 
 // ---------------------------------------------------------------- records
 

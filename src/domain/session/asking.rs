@@ -1,7 +1,7 @@
 //! The person's side: one question on screen, answers, second thoughts.
 
 use super::view::Answered;
-use super::{Asked, Command, Remembered, Session, Stage, Step, Why};
+use super::{Asked, Command, Milestone, Remembered, Session, Stage, Step, Why};
 use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::ItemKey;
@@ -27,8 +27,8 @@ impl Session {
         let audit = self.decision_of(entry).is_some_and(|decision| decision.outcome == Outcome::Audit);
         let role = match entry.stage {
             Stage::Accepted | Stage::Answered => Role::Review,
+            _ if audit && entry.unpredictable.is_none() => Role::Audit,
             _ if entry.prediction.is_none() => Role::Manual,
-            _ if audit => Role::Audit,
             _ => Role::Deferred,
         };
         let shown = match role {
@@ -36,7 +36,7 @@ impl Session {
             Role::Review => PredictionShown::Shown,
             Role::Audit | Role::Manual => PredictionShown::Hidden,
         };
-        let (why, ruling) = (self.why(item, role), self.ruling(entry));
+        let (why, ruling, prediction) = (self.why(item, role), self.ruling(entry), entry.prediction);
         self.serial += 1;
         let (flagged, note) = self.drafts.remove(&item).unwrap_or_default();
         self.asked = Some(Asked {
@@ -45,6 +45,7 @@ impl Session {
             shown,
             why,
             ruling,
+            prediction,
             serial: self.serial,
             shown_at: now,
             away_ms: 0,
@@ -108,6 +109,7 @@ impl Session {
             shown: PredictionShown::Shown,
             why: Why::Review,
             ruling: self.ruling(entry),
+            prediction: entry.prediction,
             serial: self.serial,
             shown_at: now,
             away_ms: 0,
@@ -144,7 +146,7 @@ impl Session {
             role: asked.role,
             answer: Some(answer),
             supersedes: entry.record,
-            prediction: entry.prediction.map(|prediction| self.in_words(&prediction)),
+            prediction: asked.prediction.or(entry.prediction).map(|prediction| self.in_words(&prediction)),
             policy: asked.ruling.clone(),
             prediction_shown: asked.shown,
             annotator: self.rules.annotator.clone(),
@@ -164,6 +166,7 @@ impl Session {
         self.uncommitted.insert(correction.id);
         self.log_record(Some(correction.clone()), item);
         self.command(Command::Commit(vec![correction]));
+        self.command(Command::Tell(Milestone::Progressed));
     }
 
     /// Notes a record and what is in force for its item from now on.
@@ -171,6 +174,7 @@ impl Session {
         let Some(correction) = correction else { return };
         let in_force = self.in_force_after(&correction);
         self.remembered.insert(correction.item_id.clone(), Remembered { record: in_force });
+        self.report(&correction);
         self.log.insert(correction.id, correction);
         self.put_in_force(item, in_force);
     }
@@ -210,6 +214,10 @@ impl Session {
             if step > 0 {
                 entry.answer = answer.and_then(|label| self.rules.labels.find(label));
             }
+        }
+        if before != record {
+            self.note_audit(item, before, record);
+            self.study(item);
         }
     }
 
@@ -275,6 +283,7 @@ impl Session {
             let in_force = self.in_force_after(&tombstone);
             self.remembered.insert(taken.item_id, Remembered { record: in_force });
             self.uncommitted.insert(tombstone.id);
+            self.report(&tombstone);
             self.log.insert(tombstone.id, tombstone.clone());
             self.command(Command::Commit(vec![tombstone]));
             return;
@@ -354,6 +363,7 @@ impl Session {
     }
 
     fn remember(&mut self, correction: Correction) {
+        self.report(&correction);
         let in_force = self.in_force_after(&correction);
         self.remembered.insert(correction.item_id.clone(), Remembered { record: in_force });
         self.log.insert(correction.id, correction);

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Command, Entry, Milestone, Ruling, Session, Stage};
+use super::{Command, Entry, Milestone, ModelSpec, Ruling, Session, Stage, Study};
 use crate::domain::correction::{Correction, Kind, PredictionSaid, PredictionShown, Role};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{Aside, AsideReason, Failed, Item, ItemKey};
+use crate::domain::label::{Label, LabelSet};
 use crate::domain::policy::{Decision, Outcome, Policy};
 use crate::domain::prediction::Prediction;
 use crate::domain::queue::Doubt;
@@ -46,6 +47,8 @@ impl Session {
             answer: None,
             skips: 0,
             policy: self.policy_version,
+            since: now,
+            second_look: false,
         });
         self.progress.predicting += 1;
         self.recall(key);
@@ -73,7 +76,7 @@ impl Session {
         &mut self,
         worker: WorkerId,
         ticket: Ticket,
-        results: Vec<(ItemKey, Result<Vec<f32>, Failed>)>,
+        results: Vec<(ItemKey, Result<Option<Prediction>, Failed>)>,
         now: Timestamp,
     ) {
         let Some(given) = self.dispatcher.done(worker, ticket, now) else { return };
@@ -82,11 +85,13 @@ impl Session {
         let results = given.into_iter().map(|key| (key, results.remove(&key).unwrap_or_else(forgotten)));
         let (mut predicted, mut accepted, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
         for (key, result) in results {
-            match result.and_then(|scores| self.read_scores(&scores)) {
-                Ok(prediction) => {
-                    self.set_prediction(key, prediction);
+            match result {
+                Ok(Some(prediction)) => {
+                    self.set_prediction(key, Some(prediction));
+                    self.came_late(key);
                     predicted.push(key);
                 }
+                Ok(None) => self.came_late(key),
                 Err(Failed::Unreadable(reason)) => {
                     self.unreadable(key, reason);
                     continue;
@@ -104,23 +109,28 @@ impl Session {
                 _ => {}
             }
         }
+        self.want_spread();
         self.tell(Milestone::Predicted, predicted);
         self.tell(Milestone::Accepted, accepted);
         self.tell(Milestone::Deferred, deferred);
     }
 
-    fn read_scores(&self, scores: &[f32]) -> Result<Prediction, Failed> {
-        let unusable = || Failed::Unpredictable("the model's numbers are not finite".into());
-        let model = self.rules.model.as_ref().ok_or_else(unusable)?;
-        Prediction::from_scores(scores, model.scale, model.activation, model.temperature).ok_or_else(unusable)
-    }
-
-    fn set_prediction(&mut self, key: ItemKey, prediction: Prediction) {
+    pub(super) fn set_prediction(&mut self, key: ItemKey, prediction: Option<Prediction>) {
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
-        if let Some(before) = entry.prediction.replace(prediction) {
+        let before = std::mem::replace(&mut entry.prediction, prediction);
+        let place =
+            |prediction: Option<Prediction>| (prediction.map_or(0, |p| p.confidence.get().to_bits()), key);
+        if entry.stage == Stage::Accepted {
+            // The list of what was settled is in order of confidence.
+            self.accepted.remove(&place(before));
+            self.accepted.insert(place(prediction));
+        }
+        if let Some(before) = before {
             self.coverage.remove(before.confidence.get());
         }
-        self.coverage.add(prediction.confidence.get());
+        if let Some(prediction) = prediction {
+            self.coverage.add(prediction.confidence.get());
+        }
     }
 
     fn unreadable(&mut self, key: ItemKey, reason: AsideReason) {
@@ -165,6 +175,8 @@ impl Session {
         }
         self.dispatcher.take_waiting();
         self.rules.model = None;
+        self.learning = None;
+        self.target_changed(None);
         let left: Vec<_> = self.keys_where(|entry| entry.stage == Stage::Predicting);
         for key in &left {
             self.decide(*key, now);
@@ -173,9 +185,33 @@ impl Session {
         self.tell_ready();
     }
 
-    fn keys_where(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<ItemKey> {
+    pub(super) fn keys_where(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<ItemKey> {
         let keys = (0..).map(ItemKey).zip(&self.entries);
         keys.filter(|(_, entry)| wanted(entry)).map(|(key, _)| key).collect()
+    }
+
+    /// A model that takes over predicts everything again, the answered included: the learner needs their numbers.
+    pub(super) fn model_changed(&mut self, model: ModelSpec) {
+        self.model_name = model.name.clone();
+        self.rules.model = Some(model);
+        self.dispatcher.take_waiting();
+        for order in self.dispatcher.restart() {
+            self.command(Command::Worker(order));
+        }
+        for key in self.keys_where(|entry| entry.stage != Stage::Aside) {
+            self.dispatcher.add(key);
+        }
+        self.teach_again();
+    }
+
+    /// The person thought of one more answer; one that is there already is no news.
+    pub(super) fn label_added(&mut self, label: Label) {
+        let mut labels: Vec<_> = self.rules.labels.iter().map(|(_, label)| label.clone()).collect();
+        labels.push(label);
+        if let Ok(labels) = LabelSet::new(labels) {
+            self.command(Command::Study(Study::Labels(labels.len())));
+            self.rules.labels = labels;
+        }
     }
 
     pub(super) fn policy_changed(&mut self, policy: Policy) {
@@ -217,9 +253,15 @@ impl Session {
         if on_screen || matches!(entry.stage, Stage::Answered | Stage::Aside) {
             return;
         }
+        let accepted = entry.stage == Stage::Accepted;
         if decision.outcome == Outcome::Accept {
+            if !accepted {
+                entry.since = now;
+                entry.second_look = false;
+            }
             self.accept(key, now);
         } else {
+            entry.second_look |= accepted && entry.prediction.is_some_and(|p| p.head_version > 0);
             self.defer(key, decision, now);
         }
     }
@@ -227,6 +269,7 @@ impl Session {
     fn accept(&mut self, key: ItemKey, now: Timestamp) {
         self.queue.remove(key);
         self.deck.retain(|waiting| *waiting != key);
+        self.drafts.remove(&key);
         self.move_to(key, Stage::Accepted);
         if !self.rules.deliver_accepted {
             return;
@@ -281,15 +324,19 @@ impl Session {
     fn defer(&mut self, key: ItemKey, decision: Decision, now: Timestamp) {
         self.take_back_accepts(key, now);
         let Some(entry) = self.entry(key) else { return };
-        let doubt = match (decision.outcome, entry.prediction) {
-            // A check among the doubtful must not be told by its place: it gets a place of its own by lot.
-            (Outcome::Audit, _) => Doubt(lot(&entry.item.id)),
-            (_, Some(prediction)) => Doubt(1.0 - prediction.margin),
-            // Nothing is known about it.
-            (_, None) => Doubt(if self.rules.model.is_some() { 1.0 } else { in_order(key) }),
+        let doubt = match entry.prediction {
+            Some(prediction) => self.rules.strategy.doubt(&prediction, self.rules.seed, &entry.item.id),
+            // Nothing is known about it: before all doubts where a model failed, in the order of arrival where
+            // there is none.
+            None if entry.unpredictable.is_some() => Doubt(1.0),
+            None => in_order(key),
         };
         let id = entry.item.id.clone();
-        if !self.deck.contains(&key) && !self.queue.is_last(key) {
+        if self.deck.contains(&key) || self.queue.is_last(key) {
+        } else if decision.outcome == Outcome::Audit {
+            // A check among the doubtful must not be told by its place.
+            self.queue.put_check(key, &id);
+        } else {
             self.queue.put(key, &id, doubt);
         }
         self.move_to(key, Stage::Waiting);
@@ -378,14 +425,8 @@ impl Session {
     }
 }
 
-/// A fixed place by lot.
-#[allow(clippy::cast_possible_truncation)]
-fn lot(id: &str) -> f32 {
-    crate::domain::ident::draw(0, id) as f32
-}
-
 /// Without a model the items come in the order of arrival.
 #[allow(clippy::cast_precision_loss)]
-fn in_order(key: ItemKey) -> f32 {
-    1.0 / (1.0 + key.0 as f32)
+fn in_order(key: ItemKey) -> Doubt {
+    Doubt(1.0 / (1.0 + key.0 as f32))
 }

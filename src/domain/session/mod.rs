@@ -9,6 +9,8 @@
 mod asking;
 mod delivering;
 mod intake;
+mod learning;
+mod promise;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -18,13 +20,18 @@ use super::correction::{Correction, ModelName, PredictionShown, Role};
 use super::dispatch::{DispatchRules, Dispatcher, Order, Ticket, WorkerId};
 use super::ident::{BatchId, Chance, RecordId, Timestamp};
 use super::item::{Aside, Failed, Item, ItemKey};
-use super::label::{LabelId, LabelSet};
+use super::label::{Label, LabelId, LabelSet};
 use super::outbox::{Batch, DeliveryRules, Errand, Outbox, Reply};
 use super::policy::{Decision, Outcome, Policy, Reason};
 use super::prediction::{Activation, Prediction, ScoreScale, Temperature};
 use super::progress::{Coverage, Pace, Progress};
-use super::queue::Queue;
+use super::queue::{Queue, Strategy};
 
+use learning::Learning;
+use promise::Promise;
+
+pub use learning::{Learned, LearningRules, Study};
+pub use promise::{PromiseView, TargetRules};
 pub use view::{Accepted, Answered, DeliveryView, Phase, Question, Why};
 
 /// How the model's scores are to be read, and its name for the records.
@@ -38,6 +45,19 @@ pub struct ModelSpec {
     pub activation: Activation,
     /// Calibration that the manifest states.
     pub temperature: Temperature,
+    /// It gives features only: nothing can be predicted before there are answers.
+    pub from_nothing: bool,
+}
+
+impl ModelSpec {
+    /// What the model says, from its raw scores in label order.
+    ///
+    /// # Errors
+    /// There is no score, or one that is not finite.
+    pub fn read(&self, scores: &[f32]) -> Result<Prediction, Failed> {
+        Prediction::from_scores(scores, self.scale, self.activation, self.temperature)
+            .ok_or_else(|| Failed::Unpredictable("the model's numbers are not finite".into()))
+    }
 }
 
 /// Everything that is settled before the first item.
@@ -49,6 +69,12 @@ pub struct Rules {
     pub model: Option<ModelSpec>,
     /// When the model may settle an item alone.
     pub policy: Policy,
+    /// A promise in place of the policy's threshold.
+    pub target: Option<TargetRules>,
+    /// Whether answers make the model better.
+    pub learning: Option<LearningRules>,
+    /// What is worth asking about first.
+    pub strategy: Strategy,
     /// Share of questions in random order, 0 to 1.
     pub random_share: f64,
     /// Chooses the random order.
@@ -99,15 +125,24 @@ pub enum Notice {
     WorkerReady(WorkerId),
     /// A worker is gone or does not answer.
     WorkerLost(WorkerId),
-    /// A worker answered: scores in label order, or why there are none.
+    /// A worker answered: what the model says, nothing as long as a model that starts from nothing has too few
+    /// answers, or why there is no prediction.
     Predicted {
         /// Which worker.
         worker: WorkerId,
         /// To what.
         ticket: Ticket,
         /// Per item.
-        results: Vec<(ItemKey, Result<Vec<f32>, Failed>)>,
+        results: Vec<(ItemKey, Result<Option<Prediction>, Failed>)>,
     },
+    /// The learner has refitted.
+    Learned(Box<Learned>),
+    /// The learner is gone and will not come back.
+    LearnerLost,
+    /// The person added an answer to those that there are.
+    LabelAdded(Label),
+    /// A newer model takes over: everything is predicted again, the old predictions hold until then.
+    ModelChanged(ModelSpec),
     /// The model cannot be used, or shall not be: the person is asked about everything.
     WithoutModel,
     /// The person answered the question on screen.
@@ -148,6 +183,8 @@ pub enum Notice {
     Attention(bool),
     /// Decide anew by this policy.
     PolicyChanged(Policy),
+    /// Decide anew by this target, or by the policy's threshold again.
+    TargetChanged(Option<TargetRules>),
     /// Time went by.
     Tick,
 }
@@ -161,6 +198,8 @@ pub enum Command {
     Commit(Vec<Correction>),
     /// About delivery.
     Deliver(Errand),
+    /// About the learner.
+    Study(Study),
     /// Tell the host page.
     Tell(Milestone),
     /// Come back with a [`Notice::Tick`] as soon as the browser has painted: work is left.
@@ -188,6 +227,8 @@ pub enum Milestone {
     SetAside(Aside),
     /// No worker could be brought up.
     WorkersFailed,
+    /// The figures of the cycle changed: an answer, a refit, the promise.
+    Progressed,
     /// Nothing is left to predict or to ask.
     Done,
 }
@@ -220,6 +261,10 @@ struct Entry {
     answer: Option<LabelId>,
     skips: u32,
     policy: u32,
+    /// When the model settled it.
+    since: Timestamp,
+    /// It was settled, and a newer head doubts it.
+    second_look: bool,
 }
 
 /// What the policy says of an item, in words.
@@ -234,6 +279,8 @@ struct Asked {
     /// As it was when the question was put: a policy that changes does not change what was asked.
     why: Why,
     ruling: Option<Ruling>,
+    /// As it was when the question was put: a refit changes neither what is shown nor what is recorded.
+    prediction: Option<Prediction>,
     serial: u64,
     shown_at: Timestamp,
     away_ms: i64,
@@ -289,6 +336,8 @@ pub struct Session {
     uncommitted: BTreeSet<RecordId>,
     volatile: BTreeSet<RecordId>,
     outbox: Option<Outbox>,
+    learning: Option<Learning>,
+    promise: Option<Promise>,
     policy_version: u32,
     /// Entries before this one are decided by the present policy.
     redecided: usize,
@@ -328,6 +377,8 @@ impl Session {
             uncommitted: BTreeSet::new(),
             volatile: BTreeSet::new(),
             outbox: rules.delivery.map(Outbox::new),
+            learning: rules.learning.filter(|_| rules.model.is_some()).map(Learning::new),
+            promise: rules.target.clone().filter(|_| rules.model.is_some()).map(Promise::new),
             policy_version: 0,
             redecided: 0,
             unsent_accepts: Vec::new(),
@@ -351,6 +402,10 @@ impl Session {
             }
             Notice::WorkerLost(worker) => self.worker_lost(worker, now),
             Notice::Predicted { worker, ticket, results } => self.predicted(worker, ticket, results, now),
+            Notice::Learned(learned) => self.learned(*learned),
+            Notice::LearnerLost => self.learner_lost(),
+            Notice::LabelAdded(label) => self.label_added(label),
+            Notice::ModelChanged(model) => self.model_changed(model),
             Notice::WithoutModel => self.without_model(now),
             Notice::Answered(label) => self.answered(label, now),
             Notice::Skipped => self.skipped(),
@@ -376,6 +431,7 @@ impl Session {
             }
             Notice::Attention(visible) => self.attention(visible, now),
             Notice::PolicyChanged(policy) => self.policy_changed(policy),
+            Notice::TargetChanged(rules) => self.target_changed(rules),
             Notice::Tick => {}
         }
         self.go_on(now);
@@ -399,8 +455,11 @@ impl Session {
             self.command(Command::Worker(Order::Stop(worker)));
             self.worker_lost(worker, now);
         }
+        self.keep_promise();
+        self.rescore(now);
         self.redecide(now);
         self.flush_accepts();
+        self.learn();
         for order in self.dispatcher.orders(now) {
             self.command(Command::Worker(order));
         }
@@ -435,7 +494,8 @@ impl Session {
 
     /// Whether something is left to predict, to decide anew or to ask, now or later.
     fn open(&self) -> bool {
-        let undecided = self.redecided < self.entries.len();
+        let undecided =
+            self.redecided < self.entries.len() || self.learning.as_ref().is_some_and(Learning::rescoring);
         self.source_open || undecided || self.progress.predicting > 0 || self.progress.waiting > 0
     }
 

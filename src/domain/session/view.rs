@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Session, Stage};
-use crate::domain::correction::{Correction, Kind, PredictionSaid, PredictionShown, Role};
+use crate::domain::correction::{Correction, Kind, ModelName, PredictionSaid, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{Aside, AsideReason, Item, ItemKey};
 use crate::domain::label::{LabelId, LabelSet};
@@ -43,6 +43,8 @@ pub enum Why {
     },
     /// A rule of the policy asks for a person: the rules that held.
     Rule(Vec<String>),
+    /// The model had settled it; since it has learned, it doubts.
+    SecondLook,
     /// The model was not sure, or this is a blind check: not told which, or the check would not be blind.
     NotSureOrCheck,
     /// The person looks through what was settled.
@@ -152,6 +154,12 @@ impl Session {
         &self.rules.policy
     }
 
+    /// Of the model that made the predictions.
+    #[must_use]
+    pub fn model_name(&self) -> &ModelName {
+        &self.model_name
+    }
+
     /// Whether a model predicts.
     #[must_use]
     pub fn has_model(&self) -> bool {
@@ -169,7 +177,7 @@ impl Session {
             item: entry.item.clone(),
             role: asked.role,
             why: asked.why.clone(),
-            suggestion: entry.prediction.filter(|_| asked.shown == PredictionShown::Shown),
+            suggestion: asked.prediction.filter(|_| asked.shown == PredictionShown::Shown),
             present: entry.answer.or_else(|| {
                 let accepted = entry.stage == Stage::Accepted;
                 entry.prediction.filter(|_| accepted).map(|prediction| prediction.label())
@@ -188,7 +196,11 @@ impl Session {
             return aside.map_or(Why::NoModel, |aside| Why::SetAside(aside.reason.clone()));
         }
         let Some(prediction) = entry.prediction else {
-            return entry.unpredictable.clone().map_or(Why::NoModel, Why::Unpredictable);
+            return match &entry.unpredictable {
+                Some(why) => Why::Unpredictable(why.clone()),
+                None if self.rules.policy.has_audits() => Why::NotSureOrCheck,
+                None => Why::NoModel,
+            };
         };
         let decision = match self.decision_of(entry) {
             _ if role == Role::Review => return Why::Review,
@@ -199,11 +211,12 @@ impl Session {
         let rules: Vec<_> =
             self.in_reasons(decision, Some(&prediction)).1.into_iter().filter(|reason| reason.held).collect();
         let by_rule = rules.iter().filter(|reason| reason.rule.starts_with("defer_when"));
-        let sure = prediction.confidence >= Confidence::new(threshold);
+        let sure = prediction.confidence.get() >= threshold;
         match decision.outcome {
             Outcome::Audit => Why::NotSureOrCheck,
+            _ if entry.second_look => Why::SecondLook,
             _ if sure => Why::Rule(by_rule.map(|reason| reason.says.clone()).collect()),
-            _ if self.rules.policy.audit_when.is_some() => Why::NotSureOrCheck,
+            _ if self.rules.policy.has_audits() => Why::NotSureOrCheck,
             _ => Why::NotSure { confidence: prediction.confidence, threshold },
         }
     }
@@ -316,6 +329,14 @@ impl Session {
         self.log.get(&id)
     }
 
+    /// When each item was settled that the model settles now, milliseconds since 1970.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn settled_at(&self) -> Vec<f64> {
+        let entries = self.accepted.iter().filter_map(|(_, key)| self.entry(*key));
+        entries.map(|entry| entry.since.0 as f64).collect()
+    }
+
     /// Every record, oldest first, and one for each item that the model settled and no record tells of yet.
     pub fn everything(&mut self, now: Timestamp) -> Vec<Correction> {
         let mut all: Vec<_> = self.log.values().cloned().collect();
@@ -330,7 +351,8 @@ impl Session {
             .collect();
         for key in untold {
             let id = self.chance.record_id(now);
-            all.extend(self.accepted_as(key, id, now));
+            let settled_at = self.entry(key).map_or(now, |entry| entry.since);
+            all.extend(self.accepted_as(key, id, settled_at));
         }
         all
     }

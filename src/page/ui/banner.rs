@@ -14,8 +14,19 @@ pub struct Warning {
     pub words: Arc<str>,
     /// What it means, or why.
     pub more: Arc<str>,
-    /// Whether a download is the way out.
-    pub download: bool,
+    /// What can be done about it.
+    pub way: Way,
+}
+
+/// What can be done about a trouble, or with good news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Nothing here.
+    None,
+    /// A download.
+    Download,
+    /// Move over to the newer model.
+    Newer,
 }
 
 /// The warnings, below one another, as long as they last.
@@ -23,14 +34,21 @@ pub struct Warning {
 pub fn Banner(
     words: &'static Words,
     #[prop(into)] warnings: Signal<Vec<Warning>>,
-    on_download: Callback<()>,
+    on_way: Callback<Way>,
 ) -> AnyView {
     let warnings = Memo::new(move |_| warnings.get());
     let row = move |warning: Warning| {
-        let download = warning.download.then(|| {
-            view! { <button type="button" class="button" on:click=clicked(move |_| on_download.run(()))>{words.download}</button> }.into_any()
+        let way = warning.way;
+        let word = match way {
+            Way::None => None,
+            Way::Download => Some(words.download),
+            Way::Newer => Some(words.take_newer),
+        };
+        let button = word.map(|word| {
+            view! { <button type="button" class="button" on:click=clicked(move |_| on_way.run(way))>{word}</button> }.into_any()
         });
-        view! { <div class="banner"><p><b>{warning.words}</b>" "<bdi>{warning.more}</bdi></p>{download}</div> }.into_any()
+        let news = way == Way::Newer;
+        view! { <div class="banner" class:banner--news=news><p><b>{warning.words}</b>" "<bdi>{warning.more}</bdi></p>{button}</div> }.into_any()
     };
     view! { <div class="banners" role="alert">{lazy(move || warnings.get().into_iter().map(row).collect::<Vec<_>>())}</div> }.into_any()
 }

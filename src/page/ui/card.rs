@@ -13,7 +13,7 @@ use crate::page::text::Words;
 use super::choices::Choices;
 use super::icon::{BACK, icon};
 use super::last::Last;
-use super::lean::{clicked, derived};
+use super::lean::{clicked, derived, lazy};
 use super::stage::Stage;
 
 /// Everything about one question; the elements stay the same from question to question.
@@ -41,6 +41,10 @@ pub fn Card(
     /// Whether the item was opened from a list, to which one can go back.
     #[prop(into)]
     looking: Signal<bool>,
+    /// Whether answers may be added to those that there are.
+    #[prop(into)]
+    open: Signal<bool>,
+    on_add: Callback<String>,
     on_answer: Callback<LabelId>,
     on_back: Callback<()>,
     on_enlarge: Callback<()>,
@@ -57,12 +61,39 @@ pub fn Card(
                 <h2 class="ask__question" tabindex="-1">{task}</h2>
                 <p class="ask__reason">{reason}</p>
                 <Choices words labels keys suggestion present on_answer field />
+                {lazy(move || open.get().then(|| add(words, on_add)))}
                 <div class="ask__foot">
                     <button type="button" class="button" hidden=derived(move || !looking.get()) on:click=clicked(move |_| on_back.run(()))>{icon(BACK, true)}{words.back}</button>
                     <div hidden=looking><Last words labels answered=last /></div>
                 </div>
             </div>
         </article>
+    }
+    .into_any()
+}
+
+/// A field for one more answer.
+fn add(words: &'static Words, on_add: Callback<String>) -> AnyView {
+    let field = NodeRef::<Input>::new();
+    let submit = move || {
+        if let Some(field) = field.get_untracked().filter(|field| !field.value().trim().is_empty()) {
+            on_add.run(field.value());
+            field.set_value("");
+        }
+    };
+    let pressed = move |event: leptos::ev::KeyboardEvent| {
+        // Keys in here are letters of a name, never answers.
+        event.stop_propagation();
+        if event.key() == "Enter" && !event.is_composing() {
+            event.prevent_default();
+            submit();
+        }
+    };
+    view! {
+        <div class="add">
+            <input node_ref=field class="field" type="text" maxlength="200" autocomplete="off" aria-label=words.add_label placeholder=words.add_label on:keydown=pressed />
+            <button type="button" class="button" on:click=clicked(move |_| submit())>{words.add}</button>
+        </div>
     }
     .into_any()
 }

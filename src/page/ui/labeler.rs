@@ -9,14 +9,15 @@ use wasm_bindgen::JsCast;
 
 use crate::domain::item::{Content, ImageSource, ItemKey};
 use crate::domain::label::LabelId;
-use crate::domain::session::{Notice, Phase, Question, Why};
+use crate::domain::session::{Notice, Phase, PromiseView, Question, Why};
 use crate::page::desk::{Broken, Desk, Download, Opening, Order, Panel, Trouble};
 use crate::page::keys::{Deed, KeyTaken};
 use crate::page::text::{ENGLISH, Words, fill};
 
 use super::aside::SetAside;
-use super::banner::{Banner, Warning};
+use super::banner::{Banner, Warning, Way};
 use super::card::Card;
+use super::cycle::{Cycle, promise_short};
 use super::delivery::{Delivery, Form, obstacle, standing};
 use super::figures::count;
 use super::help::{Binding, Help};
@@ -42,6 +43,7 @@ enum Scene {
     Finished,
     Review,
     Aside,
+    Cycle,
     Delivery,
 }
 
@@ -50,6 +52,7 @@ impl Scene {
         match (panel, opening, phase) {
             (Panel::Review, ..) => Scene::Review,
             (Panel::Aside, ..) => Scene::Aside,
+            (Panel::Cycle, ..) => Scene::Cycle,
             (Panel::Delivery, ..) => Scene::Delivery,
             (_, Opening::Broken { what, .. }, _) => Scene::Broken(*what),
             (_, Opening::Open, Phase::Paused) => Scene::Paused,
@@ -64,7 +67,7 @@ impl Scene {
 
     /// Whether it is about a question or the lack of one; else it is a pane that needs no tools.
     fn has_tools(self) -> bool {
-        !matches!(self, Scene::Review | Scene::Aside | Scene::Delivery)
+        !matches!(self, Scene::Review | Scene::Aside | Scene::Cycle | Scene::Delivery)
     }
 }
 
@@ -91,16 +94,23 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
             on:dragover=move |event| if has_files(&event) { event.prevent_default(); over.set(true); }
             on:dragleave=move |event| if event.related_target().is_none() { over.set(false) }
             on:drop=move |event| { over.set(false); take_files(&event, desk); }>
-            <Tabs words pane=derived(move || pane(desk.panel.get())) counts=desk.progress delivery=desk.delivery
+            <Tabs words pane=derived(move || pane(desk.panel.get())) counts=desk.progress delivery=desk.delivery cycle=desk.has_model
+                slips=derived(move || desk.slips.get())
                 on_pane=callback(move |to| { leave(desk); desk.panel.set(panel(to)); }) />
-            <Progress words counts=desk.progress seconds_per_answer=desk.pace />
-            <Banner words warnings=derived(move || desk.troubles.with(|all| all.iter().map(|t| warning(t, words)).collect()))
-                on_download=callback(move |()| desk.order(Order::Download(Download::JsonLines))) />
+            <Progress words counts=desk.progress seconds_per_answer=desk.pace
+                promise=derived(move || desk.promise.with(|p| p.as_ref().map(|p| promise_short(p, words)).unwrap_or_default()))
+                evidence=derived(move || desk.promise.with(|p| p.as_ref().map_or(0.0, PromiseView::share))) />
+            <Banner words warnings=derived(move || warnings(desk, words))
+                on_way=callback(move |way| match way {
+                    Way::Newer => desk.order(Order::TakeNewer),
+                    Way::Download | Way::None => desk.order(Order::Download(Download::JsonLines)),
+                }) />
             <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
             {lazy(move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), body)))}
             <p class="over" hidden=derived(move || !over.get())>{words.let_go}</p>
             <p class="said" role="status">{derived(move || said_of_question(desk, words))}</p>
             <p class="said" role="status">{derived(move || said_of_delivery(desk, words))}</p>
+            <p class="said" role="status">{derived(move || said_of_promise(desk, words))}</p>
             {zoom(desk, words)}
             {help(desk, words)}
         </div>
@@ -148,6 +158,7 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
             }
             .into_any()
         }
+        Scene::Cycle => cycle(desk, words),
         Scene::Aside => view! { <SetAside words items=desk.asides on_open=open(Panel::Aside) /> }.into_any(),
         Scene::Delivery => {
             let on_download = callback(move |form| {
@@ -169,6 +180,16 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
             .into_any()
         }
     }
+}
+
+fn cycle(desk: Desk, words: &'static Words) -> AnyView {
+    view! {
+        <Cycle words labels=desk.labels counts=desk.progress figures=desk.figures charts=desk.charts slips=desk.slip_list lesson=desk.lesson promise=desk.promise learns=desk.learns
+            on_open=callback(move |key| open_item(desk, Panel::Cycle, key))
+            on_save=callback(move |(name, text): (String, String)| desk.order(Order::Save(name.into(), text.into())))
+            on_download=callback(move |what| desk.order(Order::Download(what))) />
+    }
+    .into_any()
 }
 
 fn card(desk: Desk, words: &'static Words, address: Callback<ImageSource, Option<String>>) -> AnyView {
@@ -196,6 +217,7 @@ fn card(desk: Desk, words: &'static Words, address: Callback<ImageSource, Option
             looking=derived(move || desk.question.with(|q| q.as_ref().is_some_and(is_looked_at)))
             on_answer=callback(move |label| desk.notice(Notice::Answered(label)))
             on_back=callback(move |()| desk.notice(Notice::Closed))
+            open=desk.open_labels on_add=callback(move |name: String| desk.order(Order::AddLabel(name.into())))
             on_enlarge=callback(move |()| desk.zoomed.set(true)) />
     }
     .into_any()
@@ -315,6 +337,7 @@ fn pane(panel: Panel) -> Pane {
     match panel {
         Panel::Review => Pane::Accepted,
         Panel::Aside => Pane::SetAside,
+        Panel::Cycle => Pane::Cycle,
         Panel::Delivery => Pane::Delivery,
         Panel::None | Panel::Help => Pane::Questions,
     }
@@ -324,6 +347,7 @@ fn panel(pane: Pane) -> Panel {
     match pane {
         Pane::Accepted => Panel::Review,
         Pane::SetAside => Panel::Aside,
+        Pane::Cycle => Panel::Cycle,
         Pane::Delivery => Panel::Delivery,
         Pane::Questions => Panel::None,
     }
@@ -338,18 +362,26 @@ fn step(opening: &Opening) -> Step {
     }
 }
 
-fn warning(trouble: &Trouble, words: &Words) -> Warning {
-    match trouble {
-        Trouble::NoStore(_) => {
-            Warning { words: words.unsaved.into(), more: words.unsaved_until.into(), download: true }
-        }
-        Trouble::ItemsBrokeOff(why) => {
-            Warning { words: words.items_broke_off.into(), more: why.clone(), download: false }
-        }
-        Trouble::NoWorkers => {
-            Warning { words: words.no_workers.into(), more: words.doubt_no_model.into(), download: false }
-        }
+fn warnings(desk: Desk, words: &Words) -> Vec<Warning> {
+    let mut all = desk.troubles.with(|all| all.iter().map(|t| warning(t, words)).collect::<Vec<_>>());
+    if let Some(version) = desk.newer.get() {
+        all.push(Warning {
+            words: fill(words.newer_model, &[("version", &version)]).into(),
+            more: words.newer_model_hint.into(),
+            way: Way::Newer,
+        });
     }
+    all
+}
+
+fn warning(trouble: &Trouble, words: &Words) -> Warning {
+    let (said, more, way) = match trouble {
+        Trouble::NoStore(_) => (words.unsaved, words.unsaved_until.into(), Way::Download),
+        Trouble::ItemsBrokeOff(why) => (words.items_broke_off, why.clone(), Way::None),
+        Trouble::NoWorkers => (words.no_workers, words.doubt_no_model.into(), Way::None),
+        Trouble::NoLearner => (words.no_learner, words.no_learner_hint.into(), Way::None),
+    };
+    Warning { words: said.into(), more, way }
 }
 
 /// Whether the question is about an item that was opened from a list.
@@ -442,6 +474,15 @@ fn said_of_question(desk: Desk, words: &'static Words) -> String {
             &[("item", &question.item.id), ("question", task), ("reason", &reason), ("n", &waiting)],
         )
     })
+}
+
+fn said_of_promise(desk: Desk, words: &'static Words) -> &'static str {
+    // Said when it changes, not with each check.
+    match desk.promise.with(|p| p.as_ref().map(|p| (p.is_earned(), p.lost))) {
+        Some((true, _)) => words.said_earned,
+        Some((false, true)) => words.said_broken,
+        _ => "",
+    }
 }
 
 fn said_of_delivery(desk: Desk, words: &'static Words) -> String {

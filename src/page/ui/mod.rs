@@ -7,6 +7,7 @@ pub mod aside;
 pub mod banner;
 pub mod card;
 pub mod choices;
+pub mod cycle;
 pub mod delivery;
 mod figures;
 pub mod help;

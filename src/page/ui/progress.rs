@@ -14,6 +14,12 @@ pub fn Progress(
     words: &'static Words,
     #[prop(into)] counts: Signal<Counts>,
     #[prop(into)] seconds_per_answer: Signal<Option<f64>>,
+    /// Where the promise stands, in a few words; empty without one.
+    #[prop(into)]
+    promise: Signal<String>,
+    /// How much of the evidence is there, 0 to 1.
+    #[prop(into)]
+    evidence: Signal<f64>,
 ) -> AnyView {
     let part = move |of: fn(&Counts) -> usize| move || counts.with(|counts| of(counts).to_string());
     let figure = move |of: fn(&Counts) -> usize| move || counts.with(|counts| count(of(counts), words));
@@ -34,6 +40,9 @@ pub fn Progress(
                     <li><i class="swatch swatch--open"></i><span><b>{figure(|c| c.waiting)}</b>" "{words.waiting}</span></li>
                     <li hidden=reading><span><b>{figure(|c| c.predicting)}</b>" "{words.being_read}</span></li>
                 </ul>
+                <span class="progress__promise" hidden=derived(move || promise.with(String::is_empty))>
+                    <i class="gauge" aria-hidden="true"><i style:inline-size=derived(move || format!("{}%", evidence.get() * 100.0))></i></i>{promise}
+                </span>
                 <span class="progress__pace">{derived(move || pace(seconds_per_answer.get(), counts.with(|c| c.waiting), words))}</span>
             </div>
         </div>

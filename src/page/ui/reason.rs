@@ -17,6 +17,7 @@ pub(crate) fn reason(question: &Question, labels: &LabelSet, words: &Words) -> S
             fill(words.doubt_low, &[("p", &percent(p, words)), ("limit", &percent(limit, words))])
         }
         Why::Rule(rules) => fill(words.doubt_rule, &[("rule", rules.first().map_or("", String::as_str))]),
+        Why::SecondLook => words.doubt_second_look.to_owned(),
         Why::NotSureOrCheck => words.doubt_or_check.to_owned(),
         Why::SetAside(reason) => fill(words.doubt_aside, &[("why", &aside(reason, words))]),
         Why::Review => review(question, labels, words),

@@ -23,11 +23,13 @@ pub enum Pane {
     Accepted,
     /// What could not be read.
     SetAside,
+    /// How the cycle goes.
+    Cycle,
     /// Where the answers are.
     Delivery,
 }
 
-const PANES: [Pane; 4] = [Pane::Questions, Pane::Accepted, Pane::SetAside, Pane::Delivery];
+const PANES: [Pane; 5] = [Pane::Questions, Pane::Accepted, Pane::SetAside, Pane::Cycle, Pane::Delivery];
 
 /// A list of tabs: arrow keys move, as the ARIA practices have it.
 #[component]
@@ -36,16 +38,27 @@ pub fn Tabs(
     #[prop(into)] pane: Signal<Pane>,
     #[prop(into)] counts: Signal<Progress>,
     #[prop(into)] delivery: Signal<DeliveryView>,
+    /// Whether there is a cycle to look at: a model.
+    #[prop(into)]
+    cycle: Signal<bool>,
+    /// Answers to look at once more.
+    #[prop(into)]
+    slips: Signal<usize>,
     on_pane: Callback<Pane>,
 ) -> AnyView {
     let list = NodeRef::<Div>::new();
     let state = Memo::new(move |_| delivery.with(standing));
+    let step = move |at: usize, by: usize| {
+        let to = (at + by) % PANES.len();
+        let hidden = PANES[to] == Pane::Cycle && !cycle.get_untracked();
+        if hidden { (to + by) % PANES.len() } else { to }
+    };
     let pressed = move |event: ev::KeyboardEvent| {
         let turned = list.get_untracked().is_some_and(|list| list.matches(":dir(rtl)").unwrap_or(false));
         let at = PANES.iter().position(|p| *p == pane.get_untracked()).unwrap_or(0);
         let to = match (event.key().as_str(), turned) {
-            ("ArrowRight", false) | ("ArrowLeft", true) => (at + 1) % PANES.len(),
-            ("ArrowLeft", false) | ("ArrowRight", true) => (at + PANES.len() - 1) % PANES.len(),
+            ("ArrowRight", false) | ("ArrowLeft", true) => step(at, 1),
+            ("ArrowLeft", false) | ("ArrowRight", true) => step(at, PANES.len() - 1),
             ("Home", _) => 0,
             ("End", _) => PANES.len() - 1,
             _ => return,
@@ -78,6 +91,12 @@ pub fn Tabs(
                 {tab(Pane::Questions, words.questions, true, |c| c.waiting)}
                 {tab(Pane::Accepted, words.accepted, true, |c| c.accepted)}
                 {tab(Pane::SetAside, words.set_aside, false, |c| c.aside)}
+                <button type="button" class="tab" role="tab" aria-controls="body" hidden=derived(move || !cycle.get())
+                    aria-selected=derived(move || (pane.get() == Pane::Cycle).to_string())
+                    tabindex=derived(move || if pane.get() == Pane::Cycle { "0" } else { "-1" }) on:click=clicked(move |_| on_pane.run(Pane::Cycle))>
+                    <span class="tab__word" data-word=words.cycle>{words.cycle}</span>
+                    <span class="tab__count">{derived(move || Some(slips.get()).filter(|n| *n > 0).map(|n| count(n, words)))}</span>
+                </button>
             </div>
             <button type="button" class="tab tab--delivery" role="tab" aria-controls="body" aria-selected=derived(move || selected().to_string())
                 tabindex=derived(move || if selected() { "0" } else { "-1" }) on:click=clicked(move |_| on_pane.run(Pane::Delivery))>

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::domain::label::{LabelId, LabelSet};
-use crate::domain::policy::{Bound, Condition, MOST_CONDITIONS, MetaTest, Policy};
+use crate::domain::policy::{Bound, Condition, MOST_CONDITIONS, MetaTest, NOTHING, Policy};
+use crate::domain::session::TargetRules;
 use crate::reader::{Node, Problem, Problems};
 use crate::wire::correction::from_json;
 use crate::wire::manifest::optional;
@@ -45,10 +46,11 @@ impl Named {
 /// A policy with label names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct WrittenPolicy {
-    accept_at: Option<f32>,
+    pub(super) accept_at: Option<f32>,
     per_label: Vec<(Named, f32)>,
     defer_when: Option<Written>,
     audit_when: Option<Written>,
+    pub(super) target: Option<TargetRules>,
 }
 
 /// A condition with label names.
@@ -72,9 +74,12 @@ impl WrittenPolicy {
         let mut condition =
             |written: &Option<Written>| written.as_ref().map(|w| w.resolve(labels, &mut problems));
         let (defer_when, audit_when) = (condition(&self.defer_when), condition(&self.audit_when));
-        let accept_at = self.accept_at.unwrap_or(Policy::default().accept_at);
+        // Under a target nothing is accepted before the promise is earned.
+        let standard = if self.target.is_some() { NOTHING } else { Policy::default().accept_at };
+        let accept_at = self.accept_at.unwrap_or(standard);
+        let blind = self.target.as_ref().map(|target| target.sampling(false));
         match problems.is_empty() {
-            true => Ok(Policy { accept_at, accept_at_label, defer_when, audit_when }),
+            true => Ok(Policy { accept_at, accept_at_label, defer_when, audit_when, blind }),
             false => Err(Problems(problems)),
         }
     }
@@ -102,7 +107,7 @@ impl Written {
 }
 
 pub(super) fn policy(node: &Node<'_>) -> Option<WrittenPolicy> {
-    let fields = node.object(&["accept_at", "per_label", "defer_when", "audit_when"])?;
+    let fields = node.object(&["accept_at", "per_label", "defer_when", "audit_when", "target"])?;
     let accept_at = optional(&fields, "accept_at", |node| share(&node));
     let per_label = optional(&fields, "per_label", |node| {
         let each: Vec<_> = node
@@ -114,11 +119,24 @@ pub(super) fn policy(node: &Node<'_>) -> Option<WrittenPolicy> {
     });
     let defer_when = optional(&fields, "defer_when", |node| condition(&node));
     let audit_when = optional(&fields, "audit_when", |node| condition(&node));
+    let target = optional(&fields, "target", |node| target(&node));
+    for other in ["accept_at", "per_label", "audit_when"] {
+        // One or the other finds the threshold and the checks.
+        if fields.optional("target").is_some()
+            && let Some(node) = fields.optional(other)
+        {
+            let _: Option<()> = node.report(
+                format!("{other} beside target"),
+                "one of them: a target finds thresholds and checks by itself",
+            );
+        }
+    }
     let (defer_when, audit_when) = (defer_when?, audit_when?);
     let count: usize = defer_when.iter().chain(&audit_when).map(Written::count).sum();
-    // One place of the domain's sixty-four is the threshold's.
-    if count >= MOST_CONDITIONS {
-        let expected = format!("at most {} in defer_when and audit_when together", MOST_CONDITIONS - 1);
+    // One place of the domain's sixty-four is the threshold's, and one the sample's of a target.
+    let most = MOST_CONDITIONS - if fields.optional("target").is_some() { 2 } else { 1 };
+    if count > most {
+        let expected = format!("at most {most} in defer_when and audit_when together");
         return node.report(format!("{count} conditions"), expected);
     }
     Some(WrittenPolicy {
@@ -126,7 +144,31 @@ pub(super) fn policy(node: &Node<'_>) -> Option<WrittenPolicy> {
         per_label: per_label?.unwrap_or_default(),
         defer_when,
         audit_when,
+        target: target?,
     })
+}
+
+/// `0.95`, or an object of accuracy and how it is checked.
+fn target(node: &Node<'_>) -> Option<TargetRules> {
+    let accuracy = |node: &Node<'_>| node.number(0.5..=0.999);
+    if node.value().is_number() {
+        return Some(TargetRules::usual(accuracy(node)?));
+    }
+    if !node.value().is_object() {
+        return node.wrong("a number from 0.5 to 0.999, or an object with such an accuracy");
+    }
+    let fields = node.object(&["accuracy", "confidence", "audits", "monitor", "seed", "per_label"])?;
+    let accuracy = fields.required("accuracy").and_then(|node| accuracy(&node));
+    let mut rules = TargetRules::usual(accuracy?);
+    fields.fill("confidence", &mut rules.target.confidence, |node| node.number(0.5..=0.999));
+    fields.fill("audits", &mut rules.audit_share, |node| node.number(0.01..=1.0));
+    rules.monitor_share = rules.monitor_share.min(rules.audit_share);
+    if let Some(node) = fields.optional("monitor") {
+        rules.monitor_share = node.number(0.0..=rules.audit_share).unwrap_or(rules.monitor_share);
+    }
+    fields.fill("seed", &mut rules.seed, seed);
+    fields.fill("per_label", &mut rules.per_label, |node| node.boolean());
+    Some(rules)
 }
 
 const CONDITIONS: [&str; 11] = [

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::policy::{Named, seed};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::outbox::DeliveryRules;
+use crate::domain::queue::Strategy;
 use crate::input::image::DEFAULT_PIXEL_LIMIT;
 use crate::reader::{Node, Problems};
 use crate::wire::address;
@@ -17,6 +18,8 @@ use crate::wire::reply::Confirm;
 pub struct ModelAt {
     /// Address of `model.json`, absolute or relative to the page.
     pub url: Arc<str>,
+    /// Address of a head that was learned elsewhere, to start from.
+    pub head: Option<Arc<str>>,
     /// The largest model file that is loaded, bytes.
     pub max_bytes: u64,
 }
@@ -39,6 +42,8 @@ impl Default for ItemsAt {
 /// In which order the person is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Order {
+    /// What is worth asking about first.
+    pub by: Strategy,
     /// Share of questions in random order, 0 to 1; the rest comes most doubtful first.
     pub random_share: f64,
     /// Chooses the random order.
@@ -47,8 +52,40 @@ pub struct Order {
 
 impl Default for Order {
     fn default() -> Self {
-        Self { random_share: 0.1, seed: 0 }
+        Self { by: Strategy::default(), random_share: 0.1, seed: 0 }
     }
+}
+
+/// Whether and how answers make the model better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Learning {
+    /// Share of the deferred answers that are kept from training, 0 to 0.5.
+    pub hold_out: f64,
+    /// Chooses those.
+    pub seed: u64,
+    /// Memory for the items' features and scores, MiB.
+    pub memory_mb: u32,
+}
+
+impl Default for Learning {
+    fn default() -> Self {
+        Self { hold_out: 0.1, seed: 1, memory_mb: 256 }
+    }
+}
+
+pub(super) fn learning(node: &Node<'_>) -> Option<Option<Learning>> {
+    if let Some(learns) = node.value().as_bool() {
+        return Some(learns.then(Learning::default));
+    }
+    if !node.value().is_object() {
+        return node.wrong("true, false or an object of hold_out, seed and memory_mb");
+    }
+    let fields = node.object(&["hold_out", "seed", "memory_mb"])?;
+    let mut learning = Learning::default();
+    fields.fill("hold_out", &mut learning.hold_out, |node| node.number(0.0..=0.5));
+    fields.fill("seed", &mut learning.seed, seed);
+    fields.fill("memory_mb", &mut learning.memory_mb, |node| u32::try_from(node.integer(1..=2_048)?).ok());
+    Some(Some(learning))
 }
 
 /// Light or dark.
@@ -178,14 +215,15 @@ pub(super) fn model(node: &Node<'_>) -> Option<ModelAt> {
     const USUAL: u64 = 128 << 20;
     if !node.value().is_object() {
         if !node.value().is_string() {
-            return node.wrong("the address of a manifest, or an object of url and max_bytes");
+            return node.wrong("the address of a manifest, or an object of url, max_bytes and head");
         }
-        return Some(ModelAt { url: fetched(node)?, max_bytes: USUAL });
+        return Some(ModelAt { url: fetched(node)?, head: None, max_bytes: USUAL });
     }
-    let fields = node.object(&["url", "max_bytes"])?;
+    let fields = node.object(&["url", "max_bytes", "head"])?;
     let url = fields.required("url").and_then(|node| fetched(&node));
+    let head = optional(&fields, "head", |node| fetched(&node));
     let max_bytes = optional(&fields, "max_bytes", |node| node.integer(1..=i64::from(MAX_MODEL_BYTES)));
-    Some(ModelAt { url: url?, max_bytes: max_bytes?.map_or(USUAL, i64::unsigned_abs) })
+    Some(ModelAt { url: url?, head: head?, max_bytes: max_bytes?.map_or(USUAL, i64::unsigned_abs) })
 }
 
 pub(super) fn items(node: &Node<'_>) -> Option<ItemsAt> {
@@ -202,8 +240,17 @@ pub(super) fn items(node: &Node<'_>) -> Option<ItemsAt> {
 }
 
 pub(super) fn order(node: &Node<'_>) -> Option<Order> {
-    let fields = node.object(&["random_share", "seed"])?;
+    let fields = node.object(&["by", "random_share", "seed"])?;
     let mut order = Order::default();
+    fields.fill("by", &mut order.by, |node| {
+        node.choice(&[
+            ("margin", Strategy::Margin),
+            ("least_confidence", Strategy::LeastConfidence),
+            ("entropy", Strategy::Entropy),
+            ("random", Strategy::Random),
+            ("diverse", Strategy::Diverse),
+        ])
+    });
     fields.fill("random_share", &mut order.random_share, |node| node.number(0.0..=1.0));
     fields.fill("seed", &mut order.seed, seed);
     Some(order)

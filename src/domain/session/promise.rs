@@ -1,0 +1,287 @@
+//! A target in place of a threshold: the threshold is found on blind checks, and given up when they say so.
+
+use super::{Session, Stage};
+use crate::domain::correction::{Correction, Kind, Role};
+use crate::domain::ident::RecordId;
+use crate::domain::policy::{NOT_YET, NOTHING, Outcome, Sampling};
+use crate::domain::promise::{Audit, Monitor, Target, Verdict, certify, certify_per_label};
+
+/// What is promised, and how it is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetRules {
+    /// How right what is accepted has to be, and how surely.
+    pub target: Target,
+    /// Share of the items that are checked until the promise is earned, 0 to 1.
+    pub audit_share: f64,
+    /// Share that is checked from then on, so that a drift is noticed; at most `audit_share`.
+    pub monitor_share: f64,
+    /// Chooses the sample.
+    pub seed: u64,
+    /// Whether labels get thresholds of their own where there is evidence enough.
+    pub per_label: bool,
+}
+
+impl TargetRules {
+    /// The usual rules for an accuracy: 90 % confidence, 30 % of the items checked at first and 5 % later.
+    #[must_use]
+    pub fn usual(accuracy: f64) -> Self {
+        Self {
+            target: Target { accuracy, confidence: 0.9 },
+            audit_share: 0.3,
+            monitor_share: 0.05,
+            seed: 2,
+            per_label: false,
+        }
+    }
+
+    /// The sample before the promise is earned, or after.
+    #[must_use]
+    pub fn sampling(&self, earned: bool) -> Sampling {
+        Sampling { share: if earned { self.monitor_share } else { self.audit_share }, seed: self.seed }
+    }
+}
+
+/// Share of the questions that are checks while the promise is still to be earned.
+const CHECKS_BEFORE: f64 = 0.5;
+/// And afterwards.
+const CHECKS_AFTER: f64 = 0.15;
+
+/// Where the promise stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromiseView {
+    /// What is promised.
+    pub target: Target,
+    /// Earned, or how much is lacking.
+    pub verdict: Verdict,
+    /// Evidence that it is broken, as a bet's winnings: 1 is none, `1 / α` gives the alarm.
+    pub evidence: f64,
+    /// How often the recent checks gave alarm, and the evidence before it was dropped.
+    pub alarms: usize,
+    /// It was earned, and further checks took it away.
+    pub lost: bool,
+    /// Checks answered, voided ones included.
+    pub answered: usize,
+    /// Checks that wait for the person.
+    pub waiting: usize,
+}
+
+impl PromiseView {
+    /// Whether the model may settle items.
+    #[must_use]
+    pub fn is_earned(&self) -> bool {
+        matches!(self.verdict, Verdict::Earned { .. })
+    }
+
+    /// How much of the evidence is there, 0 to 1.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn share(&self) -> f64 {
+        match self.verdict {
+            Verdict::Earned { .. } => 1.0,
+            Verdict::NotYet { audits, needed, .. } => audits as f64 / (audits + needed).max(1) as f64,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Promise {
+    rules: TargetRules,
+    verdict: Verdict,
+    evidence: f64,
+    alarms: usize,
+    lost: bool,
+    answered: usize,
+    stale: bool,
+    /// The checks in force or with an answer in the log: what to look at, in order of answering.
+    audits: std::collections::BTreeMap<RecordId, super::ItemKey>,
+}
+
+impl Promise {
+    pub(super) fn new(rules: TargetRules) -> Self {
+        let verdict = certify(&[], &rules.target);
+        Self {
+            rules,
+            verdict,
+            evidence: 1.0,
+            alarms: 0,
+            lost: false,
+            answered: 0,
+            stale: true,
+            audits: Default::default(),
+        }
+    }
+}
+
+impl Session {
+    /// An item's record in force changed: keeps the list of checks.
+    pub(super) fn note_audit(
+        &mut self,
+        item: super::ItemKey,
+        before: Option<RecordId>,
+        now: Option<RecordId>,
+    ) {
+        let is_audit = |record: &RecordId| {
+            self.log.get(record).is_some_and(|r| r.kind == Kind::Correction && r.role == Role::Audit)
+        };
+        let (before, now) = (before.filter(is_audit), now.filter(is_audit));
+        let Some(promise) = self.promise.as_mut().filter(|_| before != now) else { return };
+        if let Some(record) = before {
+            promise.audits.remove(&record);
+        }
+        if let Some(record) = now {
+            promise.audits.insert(record, item);
+        }
+        promise.stale = true;
+    }
+
+    /// Reckons the promise anew if a check was answered or taken back.
+    pub(super) fn keep_promise(&mut self) {
+        if self.promise.as_mut().is_some_and(|promise| std::mem::take(&mut promise.stale)) {
+            self.reckon();
+        }
+    }
+
+    /// Finds the threshold that the checks warrant, and has everything decided by it.
+    pub(super) fn reckon(&mut self) {
+        let Some(promise) = &self.promise else { return };
+        let target = promise.rules.target;
+        let mut monitor = Monitor::new(&target);
+        let (mut alarms, mut void) = (0, None);
+        let (mut watch, mut watched) = (Watch::default(), Vec::new());
+        for (&record, _) in &promise.audits {
+            let Some(correction) = self.log.get(&record) else { continue };
+            let Some(right) = watch.look(correction) else { continue };
+            watched.push(record);
+            monitor.note(right);
+            if let Some(alarm) = monitor.alarm() {
+                // What was answered before the change speaks for another time.
+                void = watched.get(alarm.since).copied().or(Some(record));
+                alarms += 1;
+                watched.clear();
+                monitor = Monitor::new(&target);
+            }
+        }
+        let mut evidence = Vec::new();
+        for (&record, &item) in
+            promise.audits.iter().filter(|(record, _)| void.is_none_or(|void| **record >= void))
+        {
+            let (Some(entry), Some(_)) = (self.entry(item), self.log.get(&record)) else { continue };
+            let (Some(prediction), Some(answer)) = (entry.prediction, entry.answer) else { continue };
+            evidence.push((
+                prediction.label(),
+                Audit { confidence: prediction.confidence.get(), right: prediction.label() == answer },
+            ));
+        }
+        let all: Vec<Audit> = evidence.iter().map(|(_, audit)| *audit).collect();
+        let verdict = certify(&all, &target);
+        let at = |verdict: &Verdict| match verdict {
+            Verdict::Earned { threshold, .. } => *threshold,
+            Verdict::NotYet { .. } => NOTHING,
+        };
+        // Labels of their own make a promise of its own, and a stronger one: the two must not be mixed.
+        let (threshold, own) = if promise.rules.per_label {
+            let found = certify_per_label(&evidence, &target);
+            let own: Vec<_> = found.own.iter().map(|(label, verdict)| (*label, at(verdict))).collect();
+            (at(&found.rest), own)
+        } else {
+            (at(&verdict), Vec::new())
+        };
+        let earned = threshold != NOTHING || own.iter().any(|(_, threshold)| *threshold != NOTHING);
+        let sampling = promise.rules.sampling(earned);
+        let answered = promise.audits.len();
+        if let Some(promise) = &mut self.promise {
+            let was_earned = matches!(promise.verdict, Verdict::Earned { .. });
+            let is_earned = matches!(verdict, Verdict::Earned { .. });
+            // Taking a check back takes away what it had earned, and breaks nothing.
+            promise.lost = !is_earned && (promise.lost || was_earned && answered >= promise.answered);
+            promise.verdict = verdict;
+            promise.evidence = monitor.evidence();
+            promise.alarms = alarms;
+            promise.answered = answered;
+        }
+        self.queue.set_check_share(Some(if earned { CHECKS_AFTER } else { CHECKS_BEFORE }));
+        let policy = &mut self.rules.policy;
+        if policy.accept_at != threshold || policy.blind != Some(sampling) || policy.accept_at_label != own {
+            policy.accept_at = threshold;
+            policy.accept_at_label = own;
+            policy.blind = Some(sampling);
+            self.policy_version += 1;
+            self.redecided = 0;
+        }
+    }
+
+    /// Where the promise stands; `None` without a target.
+    #[must_use]
+    pub fn promise(&self) -> Option<PromiseView> {
+        let promise = self.promise.as_ref()?;
+        Some(PromiseView {
+            target: promise.rules.target,
+            verdict: promise.verdict,
+            evidence: promise.evidence,
+            alarms: promise.alarms,
+            lost: promise.lost,
+            answered: promise.answered,
+            waiting: self.queue.checks(),
+        })
+    }
+
+    /// How the target is checked.
+    #[must_use]
+    pub fn target(&self) -> Option<&TargetRules> {
+        self.promise.as_ref().map(|promise| &promise.rules)
+    }
+
+    /// Another target, or a threshold again.
+    pub(super) fn target_changed(&mut self, rules: Option<TargetRules>) {
+        let Some(rules) = rules else {
+            if self.promise.take().is_some() {
+                self.rules.policy.blind = None;
+                self.queue.set_check_share(None);
+            }
+            return;
+        };
+        let mut promise = Promise::new(rules);
+        for (at, entry) in self.entries.iter().enumerate() {
+            let (Some(record), true) = (entry.record, entry.stage == Stage::Answered) else { continue };
+            if self.log.get(&record).is_some_and(|r| r.kind == Kind::Correction && r.role == Role::Audit) {
+                #[allow(clippy::cast_possible_truncation)]
+                promise.audits.insert(record, super::ItemKey(at as u32));
+            }
+        }
+        self.promise = Some(promise);
+        self.reckon();
+    }
+}
+
+/// What the monitor is told, check by check in the order of answering.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Confidences of the last checks that the model would have accepted.
+    accepted: std::collections::VecDeque<f32>,
+}
+
+/// So many checks tell about where the threshold was.
+const RECENT: usize = 10;
+
+impl Watch {
+    /// Whether the model was right, if it would have accepted the item when the person was asked. While nothing is
+    /// accepted, the last threshold goes on to count: a stream that has changed for the worse would otherwise
+    /// not be watched from the very moment at which it shows, and the checks from before would outweigh it.
+    fn look(&mut self, correction: &Correction) -> Option<bool> {
+        let (outcome, reasons) = correction.policy.as_ref()?;
+        let prediction = correction.prediction.as_ref().filter(|_| *outcome == Outcome::Audit)?;
+        let rule = reasons.first()?;
+        if rule.held {
+            self.accepted.push_back(prediction.confidence);
+            if self.accepted.len() > RECENT {
+                self.accepted.pop_front();
+            }
+        } else {
+            let least = self.accepted.iter().copied().reduce(f32::min)?;
+            if rule.rule != NOT_YET || prediction.confidence < least {
+                return None;
+            }
+        }
+        Some(correction.answer.as_ref() == Some(&prediction.label))
+    }
+}
