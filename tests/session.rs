@@ -5,6 +5,8 @@
 
 #[path = "session/delivery.rs"]
 mod delivery;
+#[path = "session/learning.rs"]
+mod learning;
 #[path = "session/model.rs"]
 mod model;
 #[path = "session/person.rs"]

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use hitl_labeler::domain::correction::Role;
 use hitl_labeler::domain::item::AsideReason;
-use hitl_labeler::domain::session::{Notice, Phase, Rules};
+use hitl_labeler::domain::policy::Sampling;
+use hitl_labeler::domain::queue;
+use hitl_labeler::domain::session::{LearningRules, Notice, Phase, Rules, TargetRules};
 use proptest::prelude::*;
 
 use crate::world::{Fate, World, accept_at, all_audited, item, rules};
@@ -219,8 +221,16 @@ proptest! {
         model in prop::bool::weighted(0.85),
         deliver_accepted in any::<bool>(),
         workers in 1_usize..4,
+        learns in any::<bool>(),
+        promises in prop::bool::weighted(0.3),
+        diverse in any::<bool>(),
     ) {
         let mut rules = Rules { deliver_accepted, random_share: 0.2, ..rules() };
+        rules.learning = learns.then_some(LearningRules { hold_out: Sampling { share: 0.2, seed: 1 } });
+        rules.target = promises.then(|| TargetRules { audit_share: 0.6, ..TargetRules::usual(0.5) });
+        if diverse {
+            rules.strategy = queue::Strategy::Diverse;
+        }
         rules.dispatch.workers = workers;
         if !model {
             rules.model = None;

@@ -9,11 +9,14 @@ use hitl_labeler::domain::dispatch::{DispatchRules, Order, Ticket, WorkerId};
 use hitl_labeler::domain::ident::{BatchId, RecordId, Timestamp};
 use hitl_labeler::domain::item::{Aside, AsideReason, Content, Failed, Item, ItemKey};
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
+use hitl_labeler::domain::learning::head::FitRules;
+use hitl_labeler::domain::learning::learner::{Learner, LearnerRules};
 use hitl_labeler::domain::outbox::{Batch, DeliveryRules, Errand, Reply, Verdict};
 use hitl_labeler::domain::policy::{Condition, Policy};
 use hitl_labeler::domain::prediction::{Activation, ScoreScale, Temperature};
+use hitl_labeler::domain::queue::Strategy;
 use hitl_labeler::domain::session::{
-    Command, Kept, Milestone, ModelSpec, Notice, Phase, Question, Rules, Session,
+    Command, Kept, Learned, Milestone, ModelSpec, Notice, Phase, Question, Rules, Session, Study,
 };
 use hitl_labeler::domain::value::Value;
 use hitl_labeler::wire::correction::to_record;
@@ -70,6 +73,8 @@ pub struct World {
     unanswered_commits: Vec<Vec<Correction>>,
     unanswered_requests: Vec<Batch>,
     inbox: VecDeque<Notice>,
+    /// Learns at once when it is told to; its features are the scores.
+    pub learner: Option<Learner>,
 }
 
 pub const START: Timestamp = Timestamp(1_800_000_000_000);
@@ -85,7 +90,22 @@ pub fn model() -> ModelSpec {
         scale: ScoreScale::Probabilities,
         activation: Activation::Softmax,
         temperature: Temperature::ONE,
+        from_nothing: false,
     }
+}
+
+pub fn learner() -> Learner {
+    Learner::new(LearnerRules {
+        labels: 2,
+        scores: true,
+        features: 2,
+        scale: model().scale,
+        activation: model().activation,
+        temperature: Temperature::ONE,
+        prior: None,
+        fit: FitRules::beside_a_model(),
+        memory_bytes: 1 << 20,
+    })
 }
 
 pub fn rules() -> Rules {
@@ -93,6 +113,9 @@ pub fn rules() -> Rules {
         labels: labels(),
         model: Some(model()),
         policy: Policy::default(),
+        target: None,
+        learning: None,
+        strategy: Strategy::default(),
         random_share: 0.0,
         seed: 7,
         prediction_shown: Default::default(),
@@ -127,6 +150,7 @@ impl World {
 
     /// Before anybody pressed start, and without the right to send.
     pub fn asleep(rules: Rules) -> Self {
+        let rules_learn = rules.learning.is_some();
         Self {
             session: Session::new(rules.clone(), [1, 2]),
             rules,
@@ -149,6 +173,7 @@ impl World {
             unanswered_commits: Vec::new(),
             unanswered_requests: Vec::new(),
             inbox: VecDeque::new(),
+            learner: rules_learn.then(learner),
         }
     }
 
@@ -289,6 +314,7 @@ impl World {
     pub fn reload(&mut self) -> &mut Self {
         self.visits += 1;
         self.session = Session::new(self.rules.clone(), [self.visits, 99]);
+        self.learner = self.learner.take().map(|_| learner());
         self.in_flight.clear();
         self.unanswered_commits.clear();
         self.unanswered_requests.clear();
@@ -349,12 +375,15 @@ impl World {
                 self.notice(Notice::WorkerLost(worker));
                 continue;
             }
-            let result = |fate| match fate {
+            let mut result = |key, fate| match fate {
                 Fate::Unreadable(reason) => Err(Failed::Unreadable(reason)),
-                Fate::Scores(scores) => Ok(scores),
+                Fate::Scores(scores) => match &mut self.learner {
+                    Some(learner) => Ok(learner.take(key, &scores, &scores)),
+                    None => model().read(&scores).map(Some),
+                },
                 Fate::KillsTheWorker => unreachable!(),
             };
-            let results = fates.into_iter().map(|(key, fate)| (key, result(fate))).collect();
+            let results = fates.into_iter().map(|(key, fate)| (key, result(key, fate))).collect();
             self.notice(Notice::Predicted { worker, ticket, results });
         }
     }
@@ -396,10 +425,33 @@ impl World {
                     self.store.batches.insert(batch.id, batch);
                 }
             }
+            Command::Study(study) => self.study(study),
             Command::Tell(milestone) => self.told.push(milestone),
             Command::Continue => {
                 self.continued += 1;
                 self.inbox.push_back(Notice::Tick);
+            }
+        }
+    }
+
+    fn study(&mut self, study: Study) {
+        let Some(learner) = &mut self.learner else { return };
+        match study {
+            Study::Answer(item, used) => learner.answer(item, used.map(|(used, _)| used)),
+            Study::Labels(count) => learner.add_labels(count),
+            Study::Record(_) => {}
+            Study::Learn => {
+                let lesson = learner.learn();
+                let predictions = learner.predictions().map(|(key, said)| (key, Some(said))).collect();
+                let keys: Vec<_> = learner.predictions().map(|(key, _)| key).collect();
+                let spread = if self.rules.strategy == Strategy::Diverse {
+                    learner.spread(&keys, 5)
+                } else {
+                    Vec::new()
+                };
+                let (slips, lacks) = (learner.slips(), learner.lacks());
+                let learned = Learned { lesson, predictions, slips, lacks, spread };
+                self.inbox.push_back(Notice::Learned(Box::new(learned)));
             }
         }
     }

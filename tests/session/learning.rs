@@ -1,0 +1,268 @@
+//! The cycle: answers teach, what was taken back is unlearned, checks earn the promise.
+
+use hitl_labeler::domain::correction::{Kind, Role};
+use hitl_labeler::domain::policy::{NOTHING, Sampling};
+use hitl_labeler::domain::promise::{Target, Verdict};
+use hitl_labeler::domain::session::{LearningRules, Milestone, Notice, Rules, TargetRules, Why};
+
+use crate::world::{World, accept_at, rules};
+
+fn learning() -> Rules {
+    Rules {
+        learning: Some(LearningRules { hold_out: Sampling { share: 0.0, seed: 1 } }),
+        policy: accept_at(0.97),
+        ..rules()
+    }
+}
+
+fn target(accuracy: f64) -> Rules {
+    Rules {
+        target: Some(TargetRules {
+            target: Target { accuracy, confidence: 0.9 },
+            audit_share: 0.5,
+            monitor_share: 0.25,
+            seed: 2,
+            per_label: false,
+        }),
+        ..learning()
+    }
+}
+
+/// Items between which the model wavers: it leans to cat from the first to the last, ever less.
+fn wavering(world: &mut World, count: u32) {
+    let lean = |i: u32| 0.70 - 0.2 * f64::from(i) as f32 / count as f32;
+    world.arrive_all((0..count).map(|i| (format!("w{i}"), lean(i))));
+}
+
+fn confidences(world: &World) -> Vec<(String, u32)> {
+    let keys = (0..).map(hitl_labeler::domain::item::ItemKey);
+    let items = keys.map_while(|key| Some((key, world.session.item(key)?)));
+    let said = items.filter_map(|(key, item)| {
+        let said = world.session.prediction(key)?;
+        Some((format!("{} {} {}", item.id, said.label, said.head_version > 0), said.confidence.to_bits()))
+    });
+    said.collect()
+}
+
+#[test]
+fn answers_teach_the_model_what_the_person_need_not_be_asked_any_more() {
+    let mut world = World::new(learning());
+    wavering(&mut world, 60);
+    assert_eq!(world.session.progress().accepted, 0, "the model is sure of none");
+    while world.session.question().is_some() {
+        world.press("cat");
+    }
+    let progress = world.session.progress();
+    assert!(progress.accepted > 20, "{progress:?}");
+    world.check_counts();
+    let lesson = world.session.lesson().expect("it has learned");
+    assert_eq!((lesson.trained, lesson.held_out), (progress.answered, 0));
+    assert!(world.told.contains(&Milestone::Progressed));
+}
+
+#[test]
+fn what_was_settled_comes_back_when_the_model_doubts_it_later() {
+    let mut world = World::new(learning());
+    world.arrive("sure").scored(0.975, 0.025).expect_no_question();
+    assert_eq!(world.accepted(), ["sure"]);
+    world.arrive_all((0..10).map(|i| (format!("w{i}"), 0.96)));
+    world.press("dog").press("dog");
+    assert!(world.accepted().is_empty(), "the person says that such are dogs");
+    world.open("sure");
+    assert_eq!((world.asked().why, world.asked().role), (Why::SecondLook, Role::Deferred));
+    world.check_counts();
+}
+
+#[test]
+fn an_answer_that_was_taken_back_was_never_given() {
+    let mut once = World::new(learning());
+    wavering(&mut once, 40);
+    for n in 0..9 {
+        once.press(if n % 2 == 0 { "cat" } else { "dog" });
+    }
+    let before = (confidences(&once), once.accepted(), once.session.progress());
+    for label in ["dog", "cat", "dog"] {
+        once.press(label);
+    }
+    assert_ne!(confidences(&once), before.0);
+    once.undo().undo().undo();
+    assert_eq!((confidences(&once), once.accepted(), once.session.progress()), before);
+}
+
+#[test]
+fn a_model_that_taught_itself_nothing_says_what_it_said() {
+    let mut world = World::new(learning());
+    wavering(&mut world, 10);
+    let before = confidences(&world);
+    world.press("dog").undo();
+    assert_eq!(confidences(&world), before, "to the bit, and as the model as it came");
+}
+
+#[test]
+fn after_a_reload_it_knows_what_it_knew() {
+    let mut world = World::new(learning());
+    wavering(&mut world, 40);
+    for n in 0..12 {
+        world.pass(1_000).press(if n % 3 == 0 { "dog" } else { "cat" });
+    }
+    let numbers = |world: &World| confidences(world).into_iter().map(|(_, bits)| bits).collect::<Vec<_>>();
+    let (before, accepted) = (numbers(&world), world.accepted());
+    world.reload();
+    assert_eq!((numbers(&world), world.accepted()), (before, accepted));
+}
+
+#[test]
+fn the_question_on_screen_stays_what_it_was_while_the_model_learns() {
+    let mut world = World::new(Rules {
+        prediction_shown: hitl_labeler::domain::correction::PredictionShown::Shown,
+        ..learning()
+    });
+    wavering(&mut world, 20);
+    let keep = world.session.item(hitl_labeler::domain::item::ItemKey(0)).unwrap().id.to_string();
+    world.press("cat");
+    let asked = world.asked();
+    // Another tab's answers change the head while the question is looked at.
+    world.review(&keep, "cat");
+    assert_eq!(world.asked().suggestion, asked.suggestion);
+    let said = asked.suggestion.unwrap();
+    world.press("dog");
+    let record = world.last_record();
+    assert_eq!(record.prediction.unwrap().confidence.to_bits(), said.confidence.get().to_bits());
+}
+
+/// Answers all checks as `right` says, everything else as cat; until `checks` are answered.
+fn check(world: &mut World, checks: usize, right: impl Fn(usize) -> bool) {
+    let mut answered = 0;
+    while answered < checks {
+        let question = world.asked();
+        world.pass(500);
+        if question.role == Role::Audit {
+            let label = world.session.prediction(question.key).unwrap().label;
+            let other = if &*label == "cat" { "dog" } else { "cat" };
+            let said = if right(answered) { label.to_string() } else { other.to_string() };
+            answered += 1;
+            world.press(&said);
+        } else {
+            world.press("cat");
+        }
+    }
+}
+
+#[test]
+fn under_a_target_nothing_is_settled_before_the_checks_allow_it() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    assert_eq!((world.session.progress().accepted, world.session.policy().accept_at), (0, NOTHING));
+    check(&mut world, 10, |_| true);
+    let promise = world.session.promise().unwrap();
+    assert_eq!(promise.answered, 10);
+    let Verdict::NotYet { errors: 0, needed, .. } = promise.verdict else { panic!("{promise:?}") };
+    assert_eq!(needed, 12, "22 checks without an error show 90 %");
+    assert_eq!(world.session.progress().accepted, 0);
+    check(&mut world, 14, |_| true);
+    let promise = world.session.promise().unwrap();
+    assert!(matches!(promise.verdict, Verdict::Earned { errors: 0, .. }), "{promise:?}");
+    assert!(world.session.progress().accepted > 50, "{:?}", world.session.progress());
+    world.check_counts();
+}
+
+#[test]
+fn a_promise_that_further_checks_do_not_bear_out_is_given_up() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..400).map(|i| (format!("s{i}"), 0.96 - i as f32 / 4000.0)));
+    check(&mut world, 30, |_| true);
+    assert!(world.session.progress().accepted > 100 && !world.session.promise().unwrap().lost);
+    check(&mut world, 20, |n| n % 2 == 0);
+    let promise = world.session.promise().unwrap();
+    assert!(promise.lost && matches!(promise.verdict, Verdict::NotYet { .. }), "{promise:?}");
+    assert_eq!(world.session.progress().accepted, 0, "what was settled is the person's again");
+    world.check_counts();
+}
+
+#[test]
+fn when_the_items_change_what_was_known_before_does_not_count_any_more() {
+    let mut world = World::new(Rules { learning: None, ..target(0.9) });
+    world.arrive_all((0..1_000).map(|i| (format!("s{i}"), 0.96 - i as f32 / 10_000.0)));
+    check(&mut world, 120, |_| true);
+    assert!(world.session.promise().unwrap().is_earned());
+    let mut checks = 0;
+    while world.session.promise().unwrap().alarms == 0 {
+        check(&mut world, 1, |_| checks % 3 == 0);
+        checks += 1;
+        assert!(checks < 40, "{:?}", world.session.promise());
+    }
+    let promise = world.session.promise().unwrap();
+    assert!(
+        promise.lost && !promise.is_earned(),
+        "good checks of another time outweigh nothing: {promise:?}"
+    );
+    assert_eq!(world.session.progress().accepted, 0);
+    world.check_counts();
+}
+
+#[test]
+fn a_check_taken_back_earns_nothing() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    check(&mut world, 21, |_| true);
+    let before = world.session.promise().unwrap();
+    assert!(!before.is_earned());
+    check(&mut world, 1, |_| true);
+    assert!(world.session.promise().unwrap().is_earned());
+    world.undo();
+    let after = world.session.promise().unwrap();
+    assert_eq!((after.verdict, after.answered), (before.verdict, before.answered));
+    assert_eq!(world.session.progress().accepted, 0);
+}
+
+#[test]
+fn checks_are_never_trained_on() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..60).map(|i| (format!("s{i}"), 0.9)));
+    check(&mut world, 12, |_| true);
+    let lesson = world.session.lesson().unwrap();
+    let records = &world.store.records;
+    let audits = records.iter().filter(|r| r.kind == Kind::Correction && r.role == Role::Audit).count();
+    assert_eq!((lesson.held_out, lesson.trained), (audits, records.len() - audits));
+}
+
+#[test]
+fn a_check_tells_neither_by_its_reason_nor_by_a_suggestion_that_it_is_one() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..60).map(|i| (format!("s{i}"), 0.9)));
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        let question = world.asked();
+        assert_eq!((question.why, question.suggestion), (Why::NotSureOrCheck, None));
+        seen.push(question.role);
+        world.press("cat");
+    }
+    assert!(seen.contains(&Role::Audit) && seen.contains(&Role::Deferred), "{seen:?}");
+}
+
+#[test]
+fn a_threshold_again_in_place_of_a_target() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..50).map(|i| (format!("s{i}"), 0.9)));
+    assert_eq!(world.session.progress().accepted, 0);
+    world.notice(Notice::TargetChanged(None)).policy(accept_at(0.85));
+    assert_eq!(world.session.promise(), None);
+    assert!(world.session.progress().accepted >= 49, "{:?}", world.session.progress());
+    world.check_counts();
+}
+
+#[test]
+fn whatever_is_asked_first_is_asked_once() {
+    let strategy = hitl_labeler::domain::queue::Strategy::Diverse;
+    let mut world = World::new(Rules { strategy, policy: accept_at(1.0), ..learning() });
+    wavering(&mut world, 40);
+    let mut asked = Vec::new();
+    while let Some(question) = world.session.question() {
+        assert_eq!(question.role, Role::Deferred, "{} a second time", question.item.id);
+        asked.push(question.item.id.to_string());
+        world.press(if asked.len() % 2 == 0 { "cat" } else { "dog" });
+    }
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked.len(), 40);
+}
