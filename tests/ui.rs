@@ -372,9 +372,19 @@ async fn among_many_labels_writing_and_enter_answer() {
 fn progress_counts_and_estimates() {
     let counts = Counts { arrived: 1000, accepted: 730, answered: 70, waiting: 200, ..Counts::default() };
     let screen = Screen::of(move || {
-        view! { <Progress words=&ENGLISH counts=Signal::stored(counts) seconds_per_answer=Signal::stored(Some(3.0)) /> }.into_any()
+        view! {
+            <Progress words=&ENGLISH counts=Signal::stored(counts) seconds_per_answer=Signal::stored(Some(3.0))
+                promise=Signal::stored("95% right: 7 checks to go".to_owned()) evidence=Signal::stored(0.8) />
+        }
+        .into_any()
     });
-    for text in ["730 by the model, 73%", "70 by you", "200 waiting", "20 a minute, about 10 minutes left"] {
+    for text in [
+        "730 by the model, 73%",
+        "70 by you",
+        "200 waiting",
+        "20 a minute, about 10 minutes left",
+        "95% right: 7 checks to go",
+    ] {
         screen.expect(text);
     }
 }

@@ -132,12 +132,29 @@ browser_driver() {
     ln -sfn "$place/node_modules" tests/e2e/node_modules
 }
 
+# A second engine to hold improved models to. It lies in the cache under the digest of its list.
+other_engine() {
+    list=tests/fixtures/check_export.txt
+    place="$HITL_CACHE/python/$(sha256sum "$list" | cut -c1-16)"
+    if [ ! -f "$place/.complete" ]; then
+        say "onnxruntime for the end-to-end tests, from PyPI"
+        rm -rf "$place"
+        if ! { python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check -r "$list" &&
+            touch "$place/.complete"; } >"$HITL_CACHE/log/pip.log" 2>&1; then
+            fail "onnxruntime did not install: $(tail -n 1 "$HITL_CACHE/log/pip.log")" \
+                "is PyPI reachable? The log: $HITL_CACHE/log/pip.log"
+        fi
+    fi
+    ln -sfn "$place" "$HITL_CACHE/python/current"
+}
+
 mkdir -p "$TOOLS/bin" "$HITL_CACHE/log"
 check_rust
 check_node
 need cc $DEBIAN_NATIVE
 need python3 python3-minimal
 if [ "$purpose" = test ]; then
+    python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     need chromium $DEBIAN_BROWSER
     need chromedriver $DEBIAN_BROWSER
 fi
@@ -151,4 +168,5 @@ if [ "$purpose" = test ]; then
     rust_component rustfmt rustfmt
     rust_component clippy cargo-clippy
     browser_driver
+    other_engine
 fi

@@ -58,7 +58,13 @@ browser() {
         tools/cargo-web test --locked --target "$WASM_TARGET" --features "$features" "$@" </dev/null
 }
 
-e2e() { node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null; }
+# The improved models that the native tests wrote, in onnxruntime.
+onnxruntime() { "$HITL_CACHE/python/current/bin/python" tests/fixtures/check_export.py "$NATIVE_DIR"/tmp/export/*; }
+
+# ONNX_PYTHON runs improved models in onnxruntime.
+e2e() {
+    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null
+}
 
 stage "format" cargo fmt --check
 stage "clippy none" clippy_native
@@ -69,6 +75,7 @@ stage "clippy page" clippy_web --features page
 stage "clippy worker" clippy_web --features worker
 stage "native none" native test --locked --quiet
 stage "native infer" native test --locked --quiet --features infer
+stage "onnxruntime" onnxruntime
 stage "native collector" native test --locked --quiet --features collector
 if found=$(browser_tests); then
     while read -r features name; do
