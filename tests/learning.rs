@@ -398,12 +398,39 @@ fn a_version_grows_with_each_change_and_never_without_one() {
     assert_eq!(learner.learn().version, 3, "no number is given twice");
 }
 
+// ---- the strength of the pull
+
+/// A model over one feature whose logit is `factor` times what would be right, and a learner of doubtful answers;
+/// gives how far the head moves the logit of a sure item.
+fn moved(factor: f32) -> f64 {
+    let mut learner = Learner::new(classifier(2, 1));
+    let mut draw = Draw(11);
+    for i in 0..64 {
+        let x = 2.0 * draw.unit() - 1.0;
+        // Right is a logit of 3 x.
+        let right = usize::from(draw.unit() < 1.0 / (1.0 + (-3.0 * x).exp()));
+        learner.take(key(i), &[0.0, 3.0 * factor * x], &[x]);
+        learner.answer(key(i), train(right));
+    }
+    learner.learn();
+    let mut logits = Vec::new();
+    learner.head().logits(&[0.0, 0.0], &[1.0], &mut logits);
+    (logits[1] - logits[0]).abs()
+}
+
+#[test]
+fn a_model_that_is_right_stays_as_it_is_and_one_that_is_wrong_is_put_right() {
+    let (right, wrong) = (moved(1.0), moved(-1.0));
+    assert!(right < 0.25, "a model that is right is moved by {right}");
+    assert!(wrong > 2.0, "a model that is wrong is moved by {wrong} only");
+}
+
 // ---- the gate
 
 /// Two clusters of one feature; items from 1,000 on are held out.
 fn clusters(contrary: bool) -> Learner {
-    let rules = LearnerRules { fit: FitRules { l2: 0.05, ..FitRules::beside_a_model() }, ..classifier(2, 1) };
-    let mut learner = Learner::new(rules);
+    let fit = FitRules { l2: 0.05, adapts: false, ..FitRules::beside_a_model() };
+    let mut learner = Learner::new(LearnerRules { fit, ..classifier(2, 1) });
     let mut draw = Draw(5);
     for i in (0..40).chain(1000..1060) {
         let side = i % 2;

@@ -6,8 +6,8 @@
 use hitl_labeler::page::post::{reply, written};
 use hitl_labeler::page::text::ENGLISH;
 use hitl_labeler::wire::worker::{
-    CHART_WORDS, Chart, Fault, ItemFault, Kernel, Lesson, Loaded, ModelFault, Predicted, Reply, Request, Source,
-    StudyRules,
+    CHART_WORDS, Chart, Fault, ItemFault, Kernel, Lesson, Loaded, ModelFault, Predicted, Reply, Request,
+    Source, StudyRules,
 };
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -102,6 +102,7 @@ fn the_page_reads_every_reply_that_a_worker_writes() {
             trained: 60,
             held_out: 12,
             temperature: 0.5,
+            judged: true,
             kept: Some(32),
             worse_by: [0.25, 0.125],
             log_loss: Some([0.5, 0.25]),

@@ -204,6 +204,7 @@ fn lesson(from: &JsValue) -> Option<Lesson> {
         trained: whole(from, "trained")?,
         held_out: whole(from, "heldOut")?,
         temperature: single(from, "temperature")?,
+        judged: field(from, "judged").as_bool()?,
         kept: whole(from, "kept"),
         worse_by: pair("worseBy")?,
         log_loss: pair("logLoss"),

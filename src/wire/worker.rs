@@ -311,6 +311,8 @@ pub struct Lesson {
     pub held_out: u32,
     /// The temperature in force.
     pub temperature: f32,
+    /// Whether there is evidence enough to judge heads by.
+    pub judged: bool,
     /// Answers in the head that stays because the new one is worse; none: the new one is in force.
     pub kept: Option<u32>,
     /// How much worse the new one is, in log-loss, and the standard error of that.
@@ -340,7 +342,7 @@ impl Lesson {
                 worse_by: self.worse_by[0],
                 standard_error: self.worse_by[1],
             },
-            None if self.held_out == 0 => learner::Gate::NoEvidence,
+            None if !self.judged => learner::Gate::NoEvidence,
             None => learner::Gate::Passed,
         };
         let keyed = |keys: &[u32]| keys.iter().map(|key| ItemKey(*key)).collect::<Vec<_>>();

@@ -14,6 +14,7 @@ use crate::domain::item::ItemKey;
 use crate::domain::label::{Label, LabelId, LabelSet};
 use crate::domain::learning::head::{FitRules, Head, HeadKind};
 use crate::domain::learning::learner::{Gate, Learner, LearnerRules, Use};
+use crate::domain::learning::slips::Slip;
 use crate::domain::prediction::{Activation, Prediction, ScoreScale, Temperature};
 use crate::infer::export::{self, HeadParts};
 use crate::wire::correction::from_record;
@@ -25,6 +26,8 @@ use crate::wire::{figures, manifest};
 
 /// Items that differ most are looked for among so many at most: a choice for the next few questions.
 const SPREAD_AMONG: usize = 4_000;
+/// Answers after which slips are looked for again, at least.
+const SLIPS_EVERY: usize = 10;
 /// And so many are given.
 const SPREAD: usize = 20;
 /// A logit that leaves a label no probability, in single precision and in half.
@@ -36,6 +39,9 @@ pub(super) struct Student {
     rules: StudyRules,
     told: HashMap<ItemKey, Option<Prediction>>,
     answered: HashSet<ItemKey>,
+    /// Answers that may be slips, and at how many answers they were looked for.
+    slips: Vec<Slip>,
+    looked_at: usize,
     /// Of persons, for the figures.
     records: Vec<Correction>,
 }
@@ -72,7 +78,15 @@ impl Student {
             },
             memory_bytes: (rules.memory_mb as usize) << 20,
         });
-        Ok(Self { learner, rules, told: HashMap::new(), answered: HashSet::new(), records: Vec::new() })
+        Ok(Self {
+            learner,
+            rules,
+            told: HashMap::new(),
+            answered: HashSet::new(),
+            slips: Vec::new(),
+            looked_at: 0,
+            records: Vec::new(),
+        })
     }
 
     /// Answers a request that is for a learner.
@@ -143,7 +157,12 @@ impl Student {
             }
         }
         let scored = post::now();
-        let slips = self.learner.slips();
+        // Four more fits: now and then is enough for what can wait.
+        if found.trained.abs_diff(self.looked_at) >= SLIPS_EVERY.max(found.trained / 10) {
+            self.looked_at = found.trained;
+            self.slips = self.learner.slips();
+        }
+        let slips = &self.slips;
         let spread = match self.rules.diverse || self.told.values().all(Option::is_none) {
             true => {
                 let open = self.told.keys().copied().filter(|key| !self.answered.contains(key));
@@ -170,6 +189,7 @@ impl Student {
             trained: narrow(found.trained),
             held_out: narrow(found.held_out),
             temperature: found.temperature.get(),
+            judged: found.gate != Gate::NoEvidence,
             kept,
             worse_by,
             log_loss: found.log_loss.map(|(before, after)| [before, after]),
@@ -304,13 +324,17 @@ fn draw(
         csv: figures::csv(shows, evaluation),
     };
     use figures::Chart as C;
-    vec![
-        one(C::Settled, chart::settled(evaluation, &settled)),
-        one(C::Workload, chart::workload(evaluation, &workload)),
-        one(C::RiskCoverage, chart::risk_coverage(evaluation, target, threshold, &risk)),
-        one(C::Reliability, chart::reliability(evaluation, &reliable)),
-        one(C::Confusion, chart::confusion(evaluation, &confused)),
-    ]
+    // What has nothing to show yet is not shown.
+    let (answers, checks) = (evaluation.answered > 0, !evaluation.risk_coverage.is_empty());
+    let all = [
+        answers.then(|| one(C::Settled, chart::settled(evaluation, &settled))),
+        answers.then(|| one(C::Workload, chart::workload(evaluation, &workload))),
+        checks.then(|| one(C::RiskCoverage, chart::risk_coverage(evaluation, target, threshold, &risk))),
+        checks.then(|| one(C::Reliability, chart::reliability(evaluation, &reliable))),
+        (evaluation.confusion.tally.n > 0)
+            .then(|| one(C::Confusion, chart::confusion(evaluation, &confused))),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// A number as the language writes it, by the browser's `Intl`.

@@ -155,7 +155,7 @@ test("every figure can be reckoned again from the export", async () => {
   }
   const byConfidence = audits.toSorted((a, b) => b.prediction.confidence - a.prediction.confidence);
   for (const [confidence, coverage, accuracy] of said.risk_coverage) {
-    const taken = byConfidence.filter(({ prediction }) => prediction.confidence >= confidence - 2e-7);
+    const taken = byConfidence.filter(({ prediction }) => Math.fround(prediction.confidence) >= Math.fround(confidence));
     near(coverage, taken.length / audits.length, "coverage");
     near(accuracy, taken.filter(right).length / taken.length, "accuracy");
   }
@@ -165,7 +165,7 @@ test("every figure can be reckoned again from the export", async () => {
 
 test("the improved model runs in onnxruntime and says there what it says here", { skip: !process.env.ONNX_PYTHON && "no Python with onnxruntime" }, async (t) => {
   const labels = await truth();
-  const labeler = await Labeler.open(context, await clothing(200, { delivery: { accepted: true } }));
+  const labeler = await Labeler.open(context, await clothing(200));
   await labeler.waitForPredictions(200);
   await work(labeler, 30, labels);
   await figures(labeler, (f) => f.lesson?.trained + f.lesson?.held_out === 30, "thirty answers learned");
@@ -277,13 +277,19 @@ test("a model without a head starts from nothing, with the person's own words", 
   await until(async () => (await labeler.part(".choice").count()) === 3, "a third answer");
   await labeler.focus();
   const kind = (item) => ({ 5: "1", 7: "1", 9: "1", 1: "2" })[labels[number(item)]] ?? "3";
-  for (let i = 0; i < 25; i++) {
+  const asked = new Set();
+  let answers = 0;
+  // It settles the rest as soon as it can, and comes back to what it doubts later.
+  while (answers < 25 && (await labeler.progress()).waiting > 0) {
     const question = await labeler.asked();
-    await labeler.answer(kind(question.item));
+    assert.ok(!asked.has(question.item), `${question.item} is asked a second time`);
+    asked.add(question.item);
+    await labeler.press(kind(question.item));
+    answers++;
+    await figures(labeler, (f) => f.lesson?.trained === answers, `${answers} answers learned`);
   }
-  await figures(labeler, (f) => f.lesson?.trained === 25, "25 answers learned");
   const { accepted } = await labeler.progress();
-  assert.ok(accepted > 20, `${accepted} of 120 are settled after 25 answers`);
+  assert.ok(answers >= 4 && accepted > 60, `${accepted} of 120 are settled after ${answers} answers`);
   const right = (await labeler.records()).filter(({ kind }) => kind === "accepted");
   const names = { shoe: "1", trousers: "2", "Something else": "3" };
   const correct = right.filter(({ item_id, answer }) => names[answer.label] === kind(item_id)).length;

@@ -1,5 +1,6 @@
 //! The learner: sans-IO, in a worker of the page as in a benchmark.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::super::item::ItemKey;
 use super::super::label::LabelId;
 use super::super::prediction::{Activation, Prediction, ScoreScale, Temperature, activated, logit};
 use super::calibration::{Held, expected_calibration_error, fit_temperature, log_loss};
-use super::head::{Example, FitRules, Head, HeadKind, fit_on};
+use super::head::{ENOUGH_TO_CHOOSE, Example, FitRules, Head, HeadKind, STRENGTHS, fit_on};
 use super::lanes::dot;
 use super::memory::{Memory, as_kept};
 use super::slips::{FOLDS, Judged, Slip, find_slips};
@@ -21,6 +22,9 @@ pub const EVIDENCE: usize = 10;
 /// The loss, in nats, of an answer that a head has no probability for because the label does not take part in
 /// it: as a probability of 10⁻⁶.
 const ABSENT: f64 = 13.815_510_557_964_274;
+
+/// The most answers on which the strength of the pull is chosen.
+const MOST_TO_CHOOSE: usize = 256;
 
 /// Bins of the calibration error: as Guo et al. 2017.
 const BINS: usize = 15;
@@ -157,6 +161,8 @@ pub struct Learner {
     known: Vec<Known>,
     judged_on: Vec<(ItemKey, LabelId, u32, u32)>,
     dots: Dots,
+    /// Strengths that were chosen, by the answers on which they were.
+    strengths: RefCell<Vec<(Vec<Taught>, f64)>>,
 }
 
 /// Buffers of a row's numbers.
@@ -193,6 +199,7 @@ impl Learner {
             known: Vec::new(),
             judged_on: Vec::new(),
             dots: Dots::default(),
+            strengths: RefCell::default(),
             rules,
         };
         learner.begin();
@@ -533,8 +540,80 @@ impl Learner {
         self.start.part.iter().zip(&counts).map(|(from, count)| *from || *count >= ANSWERS_A_LABEL).collect()
     }
 
-    /// The head that these answers teach.
+    /// The head that these answers teach, with the strength of the pull that the first of them warrant.
     fn fit(&self, taught: &[Taught]) -> Standing {
+        self.fit_with(taught, self.strength(taught))
+    }
+
+    /// How strongly the head is pulled to the model.
+    ///
+    /// By cross-validation on the first answers, as many as the greatest power of two that there are (at most
+    /// [`MOST_TO_CHOOSE`]): so the choice is made anew now and then only, and depends on the answers alone. Of the
+    /// strengths whose out-of-fold log-loss is within one standard error of the best one's, the strongest
+    /// (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 2009, §7.10): the answers are the
+    /// doubtful items, and what helps there a little may harm elsewhere.
+    fn strength(&self, taught: &[Taught]) -> f64 {
+        let rules = &self.rules.fit;
+        if !rules.adapts || taught.len() < ENOUGH_TO_CHOOSE {
+            return rules.l2;
+        }
+        let first = (1 << taught.len().ilog2()).min(MOST_TO_CHOOSE);
+        let taught = &taught[..first];
+        let known = self.strengths.borrow().iter().find(|(from, _)| from == taught).map(|(_, l2)| *l2);
+        known.unwrap_or_else(|| {
+            let l2 = self.choose(taught).unwrap_or(rules.l2);
+            let mut strengths = self.strengths.borrow_mut();
+            // The last few: undoing and answering again goes to and fro between two of them.
+            if strengths.len() >= 8 {
+                strengths.remove(0);
+            }
+            strengths.push((taught.to_vec(), l2));
+            l2
+        })
+    }
+
+    fn choose(&self, taught: &[Taught]) -> Option<f64> {
+        let mut losses: Vec<Vec<f64>> = Vec::with_capacity(STRENGTHS.len());
+        for l2 in STRENGTHS {
+            let mut all = vec![0.0; taught.len()];
+            for fold in 0..FOLDS {
+                let rest: Vec<Taught> =
+                    taught.iter().enumerate().filter(|(i, _)| i % FOLDS != fold).map(|(_, t)| *t).collect();
+                let standing = self.fit_with(&rest, l2);
+                for (i, (key, label, _)) in taught.iter().enumerate().filter(|(i, _)| i % FOLDS == fold) {
+                    all[i] = self.loss(&standing, *key, *label)?;
+                }
+            }
+            losses.push(all);
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let n = taught.len() as f64;
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / n;
+        let best = losses
+            .iter()
+            .map(|losses| mean(losses))
+            .enumerate()
+            .fold((0, f64::INFINITY), |best, next| if next.1 < best.1 { next } else { best });
+        let chosen = STRENGTHS.iter().zip(&losses).rev().find(|(_, own)| {
+            let differences = || own.iter().zip(&losses[best.0]).map(|(own, best)| own - best);
+            let mean = differences().sum::<f64>() / n;
+            let variance = differences().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            mean <= (variance / n).sqrt()
+        });
+        chosen.map(|(l2, _)| *l2)
+    }
+
+    /// Log-loss of an answer under a head, at the manifest's temperature.
+    fn loss(&self, standing: &Standing, item: ItemKey, label: LabelId) -> Option<f64> {
+        let row = self.memory.get(item)?;
+        let mut scratch = Scratch::default();
+        row.features(&mut scratch.features);
+        self.logits(standing, row.scores, &mut scratch);
+        let t = f64::from(self.rules.temperature.get());
+        Some(log_loss(&scratch.logits, usize::from(label.0), t, self.rules.activation).min(ABSENT))
+    }
+
+    fn fit_with(&self, taught: &[Taught], l2: f64) -> Standing {
         let part = self.part(taught);
         let labels: Vec<usize> = (0..self.labels).filter(|k| part[*k]).collect();
         let mut standing = Standing { answers: taught.len(), head: self.start.head.clone(), part };
@@ -564,7 +643,8 @@ impl Learner {
             .collect();
         let dots = self.dots.among(taught.iter().map(|(key, _, stamp)| (*key, *stamp)));
         let prior = self.start.head.only(&labels);
-        let part = fit_on(&prior, &examples, dots, self.rules.activation, &self.rules.fit);
+        let rules = FitRules { l2, ..self.rules.fit };
+        let part = fit_on(&prior, &examples, dots, self.rules.activation, &rules);
         standing.head = self.start.head.with_rows(&labels, &part);
         standing
     }

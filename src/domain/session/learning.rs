@@ -16,6 +16,11 @@ use crate::domain::queue::{Doubt, Strategy};
 /// Items that get their new prediction in one go: a few milliseconds, as for a new policy.
 const RESCORE_AT_ONCE: usize = 4_000;
 
+/// How sure the model has to be, in a fold that does not know the answer, for an answer to be called a slip.
+const SLIP_AT: f32 = 0.95;
+/// The most slips that are offered at a time.
+const MOST_SLIPS: usize = 20;
+
 /// How the session learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRules {
@@ -125,7 +130,12 @@ impl Session {
         let use_ = match correction.role {
             Role::Audit => held(1.0 / self.audit_share()),
             // The checks of a target speak for the whole stream already.
-            Role::Deferred if self.promise.is_none() && hold_out.holds(&entry.item.id) => {
+            // Without checks of what it accepts, the doubtful alone would judge and calibrate the model: worse than nobody.
+            Role::Deferred
+                if self.promise.is_none()
+                    && self.rules.policy.has_audits()
+                    && hold_out.holds(&entry.item.id) =>
+            {
                 held(1.0 / hold_out.share)
             }
             Role::Deferred | Role::Review | Role::Manual => Use::Train(label),
@@ -188,7 +198,9 @@ impl Session {
         let Some(learning) = &mut self.learning else { return };
         learning.busy = false;
         learning.lesson = Some(lesson);
-        learning.slips = slips;
+        // A suspicion is worth the person's time only if the model is all but certain.
+        learning.slips =
+            slips.into_iter().filter(|slip| slip.p_suggested >= SLIP_AT).take(MOST_SLIPS).collect();
         let (mut answered, mut open) = (Vec::new(), Vec::new());
         for (key, prediction) in predictions {
             let is_answered = self.entries.get(key.0 as usize).is_some_and(|e| e.stage == Stage::Answered);

@@ -148,7 +148,7 @@ impl Session {
         let mut monitor = Monitor::new(&target);
         let (mut alarms, mut void) = (0, None);
         let (mut watch, mut watched) = (Watch::default(), Vec::new());
-        for (&record, _) in &promise.audits {
+        for &record in promise.audits.keys() {
             let Some(correction) = self.log.get(&record) else { continue };
             let Some(right) = watch.look(correction) else { continue };
             watched.push(record);

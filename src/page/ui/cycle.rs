@@ -17,6 +17,9 @@ use crate::page::text::{Words, fill};
 use super::figures::{count, number, percent};
 use super::lean::{clicked, derived, lazy};
 
+/// Answers kept from training before an average over them says something of the calibration.
+const ENOUGH: usize = 30;
+
 /// The pane.
 #[component]
 pub fn Cycle(
@@ -153,7 +156,7 @@ fn learned(lesson: &Lesson, words: &Words) -> Vec<String> {
     if let Gate::Kept { answers, .. } = lesson.gate {
         said.push(fill(words.learned_kept, &[("answers", &count(answers, words))]));
     }
-    if let Some((before, after)) = lesson.calibration_error {
+    if let Some((before, after)) = lesson.calibration_error.filter(|_| lesson.held_out >= ENOUGH) {
         said.push(fill(
             words.calibrated,
             &[("before", &percent(before, words)), ("after", &percent(after, words))],
