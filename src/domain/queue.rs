@@ -4,10 +4,41 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::ident::draw;
 use super::item::ItemKey;
+use super::prediction::Prediction;
 
 /// How much the model doubts an item, 0 to 1; waits in this order, greatest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Doubt(pub f32);
+
+/// What makes an item worth asking about (uncertainty sampling: Settles, *Active Learning*, 2012).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The best two labels are nearly as likely (breaking ties).
+    #[default]
+    Margin,
+    /// The best label is not likely.
+    LeastConfidence,
+    /// The probabilities are spread over many labels.
+    Entropy,
+    /// By lot.
+    Random,
+    /// First those that differ most from what was answered (core-set: Sener and Savarese 2018), then by margin.
+    Diverse,
+}
+
+impl Strategy {
+    /// How much an item is worth asking about, by what the model says of it.
+    #[must_use]
+    pub fn doubt(self, prediction: &Prediction, seed: u64, id: &str) -> Doubt {
+        Doubt(match self {
+            Strategy::Margin | Strategy::Diverse => 1.0 - prediction.margin,
+            Strategy::LeastConfidence => 1.0 - prediction.confidence.get(),
+            Strategy::Entropy => prediction.entropy,
+            #[allow(clippy::cast_possible_truncation)]
+            Strategy::Random => draw(seed, id) as f32,
+        })
+    }
+}
 
 /// Items that wait for the person.
 ///
