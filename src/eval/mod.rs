@@ -8,11 +8,16 @@ pub mod chance;
 pub mod chart;
 pub mod data;
 pub mod digits;
+pub mod embedder;
+pub mod fashion;
 pub mod models;
 pub mod options;
+pub mod promise;
 pub mod report;
+pub mod speed;
 pub mod stats;
 pub mod study;
+pub mod weather;
 
 use std::io::Write;
 use std::path::Path;
@@ -57,7 +62,12 @@ pub fn run(options: &Options, lines: &mut dyn Write, table: &mut dyn Write) -> R
     for section in &options.sections {
         match *section {
             "digits" => digits::run(options, &mut sink)?,
-            _ => {}
+            "promise" => promise::run(options, &mut sink)?,
+            "fashion" => fashion::run(options, &mut sink)?,
+            "weather" => weather::run(options, &mut sink)?,
+            "embedder" => embedder::run(options, &mut sink)?,
+            "speed" => speed::run(options, &mut sink)?,
+            unknown => return Err(format!("there is no section {unknown:?}")),
         }
     }
     sink.report.close().map_err(unread)

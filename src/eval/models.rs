@@ -121,6 +121,22 @@ impl Model {
     }
 }
 
+/// The committed true labels of a model's demo items, as places among its labels.
+///
+/// # Errors
+/// The file is not there, or names a label that the model does not have.
+pub fn truth(root: &Path, model: &Model) -> Result<Vec<u16>, String> {
+    let path = root.join("models").join(&model.card.name).join("golden/truth.json");
+    let text = std::fs::read_to_string(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+    let names: Vec<String> =
+        serde_json::from_str(&text).map_err(|why| format!("{}: {why}", path.display()))?;
+    let place = |name: &String| {
+        let found = model.card.labels.find(name).map(|label| label.0);
+        found.ok_or_else(|| format!("{}: no label {name:?}", path.display()))
+    };
+    names.iter().map(place).collect()
+}
+
 fn kept(file: &Path, count: usize) -> Option<Vec<f32>> {
     let bytes = std::fs::read(file).ok()?;
     let number = |bytes: &[u8]| bytes.try_into().map(f32::from_le_bytes).unwrap_or(f32::NAN);

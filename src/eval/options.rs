@@ -14,6 +14,8 @@ pub struct Options {
     pub seeds: Option<u64>,
     /// Simulated runs a setting of the promise.
     pub runs: usize,
+    /// Items of such a run.
+    pub items: usize,
     /// Where the charts go.
     pub out: PathBuf,
     /// The checkout.
@@ -34,6 +36,7 @@ impl Options {
             sections: Vec::new(),
             seeds: None,
             runs: 200,
+            items: 4_000,
             out: "eval".into(),
             root: ".".into(),
             cache: None,
@@ -42,9 +45,8 @@ impl Options {
         for word in words {
             match word.split_once('=') {
                 Some(("seeds", value)) => options.seeds = Some(whole(&word, value, 2)?),
-                Some(("runs", value)) => {
-                    options.runs = usize::try_from(whole(&word, value, 20)?).unwrap_or(usize::MAX)
-                }
+                Some(("runs", value)) => options.runs = count(&word, value, 20)?,
+                Some(("items", value)) => options.items = count(&word, value, 100)?,
                 Some(("out", value)) => options.out = value.into(),
                 Some(("root", value)) => options.root = value.into(),
                 Some(("cache", value)) => options.cache = Some(value.into()),
@@ -54,7 +56,7 @@ impl Options {
                     None => {
                         let sections = SECTIONS.join(", ");
                         return Err(format!(
-                            "found {word:?}, expected one of {sections}, seeds=N, runs=N or out=FOLDER"
+                            "found {word:?}, expected one of {sections}, seeds=N, runs=N, items=N or out=FOLDER"
                         ));
                     }
                 },
@@ -70,6 +72,11 @@ impl Options {
     pub fn seeds(&self, own: u64) -> std::ops::RangeInclusive<u64> {
         1..=self.seeds.unwrap_or(own)
     }
+}
+
+fn count(word: &str, value: &str, least: u64) -> Result<usize, String> {
+    // More than the machine can count to is not to be had anyway.
+    whole(word, value, least).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 fn whole(word: &str, value: &str, least: u64) -> Result<u64, String> {

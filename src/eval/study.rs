@@ -1,8 +1,10 @@
 //! A set of items with their true labels, and a person who answers with them: the learner is the page's.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::chance::Chance;
+use super::speed::milliseconds;
 use super::stats::share;
 use crate::domain::item::ItemKey;
 use crate::domain::label::LabelId;
@@ -184,6 +186,23 @@ impl<'a> Study<'a> {
         let lesson = self.learner.learn();
         self.said = self.learner.predictions().collect();
         lesson
+    }
+
+    /// Milliseconds that a refit takes when this answer comes, and predicting everything anew; the answer is then
+    /// taken back.
+    pub fn timed(&mut self, item: usize, label: u16) -> (f64, f64) {
+        self.learner.answer(key(item), Some(Use::Train(LabelId(label))));
+        let began = Instant::now();
+        self.learner.learn();
+        let refit = milliseconds(began);
+        let began = Instant::now();
+        // Summed up, so that nothing can be left out.
+        let sure: f64 = self.learner.predictions().map(|(_, said)| f64::from(said.confidence.get())).sum();
+        let rescore = milliseconds(began);
+        debug_assert!(sure > 0.0);
+        self.learner.answer(key(item), None);
+        self.learner.learn();
+        (refit, rescore)
     }
 
     /// How many answers there are.
