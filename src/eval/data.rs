@@ -89,6 +89,15 @@ impl Pictures {
         self
     }
 
+    /// The same pictures as another camera might give them: mirrored, at six tenths of the brightness.
+    #[must_use]
+    pub fn of_another_camera(&self) -> Self {
+        #[allow(clippy::cast_possible_truncation)]
+        let dimmed = |pixel: &u8| (u16::from(*pixel) * 6 / 10) as u8;
+        let rows = self.pixels.chunks(self.width);
+        Self { pixels: rows.flat_map(|row| row.iter().rev().map(dimmed)).collect(), ..self.clone() }
+    }
+
     /// Picture `at` as a browser decodes it: red, green, blue, alpha.
     #[must_use]
     pub fn rgba(&self, at: usize) -> Vec<u8> {
@@ -133,6 +142,8 @@ mod tests {
         assert_eq!((pictures.width, pictures.height, pictures.truth.as_slice()), (2, 1, [7, 9].as_slice()));
         assert_eq!(pictures.rgba(1), [3, 3, 3, 255, 4, 4, 4, 255]);
         assert_eq!(pictures.clone().first(1).pixels, [1, 2]);
+        let bright = Pictures { pixels: vec![10, 200, 0, 255], ..pictures.clone() };
+        assert_eq!(bright.of_another_camera().pixels, [120, 6, 153, 0]);
         assert!(Pictures::of(&images[..19], &labels).is_err());
         assert!(Pictures::of(&images, &[0, 0, 8, 1, 0, 0, 0, 1, 7]).unwrap_err().contains("2 pictures"));
     }

@@ -29,53 +29,23 @@ pub(super) fn folder(options: &Options) -> Result<&Path, String> {
 /// Measures what answers do for a model that has learned before.
 ///
 /// Each seed is another thousand of the 10,000 test images, the first one the demo's own. What a threshold settles
-/// is measured on the other 9,000, which nobody answers.
+/// is measured on the other 9,000, which nobody answers. Twice: with the pictures as the model was made for them, and
+/// with the same ones as another camera might give them.
 ///
 /// # Errors
 /// The data or the model are not there, or nobody reads the figures.
 pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
     let pictures = Pictures::read(folder(options)?, "t10k")?;
     let model = Model::read(&options.root, "fashion-cnn")?;
-    sink.say("fashion: the model on 10,000 pictures, or what is kept of it")?;
-    let set = model.of_pictures(&pictures, "fashion-test", options.cache.as_deref())?;
+    sink.say("fashion: the model on 10,000 pictures twice, or what is kept of it")?;
+    let cache = options.cache.as_deref();
+    let set = model.of_pictures(&pictures, "fashion-test", cache)?;
     demo_is_the_first_thousand(&options.root, &model, &set)?;
-    let pools = set.len() / POOL;
-    let seeds: Vec<u64> = options.seeds(pools as u64).collect();
-    sink.say(&format!("fashion: {MOST} answers, {} seeds", seeds.len()))?;
-    let curves = parallel(seeds.len(), |at| curve(&set, at % pools, seeds[at]));
-    let of =
-        |what: fn(&Point) -> f64, at: usize| curves.iter().map(|curve| what(&curve[at])).collect::<Vec<_>>();
-    let rises = |what: fn(&Point) -> f64, at: usize| -> Vec<f64> {
-        of(what, at).iter().zip(of(what, 0)).map(|(now, before)| now - before).collect()
-    };
-    let conditions = |figure: Figure| figure.with("seeds", seeds.len());
-
-    let rules = [("learned", (|p| p.settled) as fn(&Point) -> f64), ("by_the_visitor", |p| p.of_the_pool)];
-    for (name, what) in rules {
-        for after in [0, 50, 100, 200, 300, 400] {
-            let settled = mean(&of(what, after / A_ROUND));
-            let figure = Figure::mean(format!("fashion_settled_{name}_after_{after}"), settled, "share");
-            sink.figure(conditions(figure))?;
-        }
-        let rise = mean(&rises(what, 200 / A_ROUND));
-        let figure = Figure::mean(format!("fashion_settled_{name}_rise_after_200"), rise, "share");
-        let figure = match (name, rise) {
-            ("learned", Some(rise)) => figure.held_to(Target::Above(2.0 * rise.error)),
-            _ => figure,
-        };
-        sink.figure(conditions(figure))?;
+    let other = model.of_pictures(&pictures.of_another_camera(), "fashion-test-other", cache)?;
+    let mut series = Vec::new();
+    for (name, set) in [("demo", &set), ("other_camera", &other)] {
+        series.extend(measured(name, set, options, sink)?);
     }
-    for after in [0, 200, 400] {
-        let accuracy = mean(&of(|p| p.accuracy, after / A_ROUND));
-        sink.figure(conditions(Figure::mean(format!("fashion_accuracy_after_{after}"), accuracy, "share")))?;
-    }
-    #[allow(clippy::cast_precision_loss)]
-    let series = |name: &str, what: fn(&Point) -> f64| Series {
-        name: name.into(),
-        points: (0..=MOST / A_ROUND)
-            .filter_map(|at| Some(((at * A_ROUND) as f64, mean(&of(what, at))?.mean)))
-            .collect(),
-    };
     sink.chart(
         "fashion-settled",
         &Chart {
@@ -83,13 +53,50 @@ pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
             across: "answers".into(),
             up: "share settled".into(),
             names: vec![],
-            series: vec![
-                series("of 9,000 others", |p| p.settled),
-                series("of the 1,000 at hand", |p| p.of_the_pool),
-            ],
+            series,
             mark: None,
         },
     )
+}
+
+fn measured(name: &str, set: &Set, options: &Options, sink: &mut Sink<'_>) -> Result<Vec<Series>, String> {
+    let pools = set.len() / POOL;
+    let seeds: Vec<u64> = options.seeds(pools as u64).collect();
+    sink.say(&format!("fashion, {name}: {MOST} answers, {} seeds", seeds.len()))?;
+    let curves = parallel(seeds.len(), |at| curve(set, at % pools, seeds[at]));
+    let of =
+        |what: fn(&Point) -> f64, at: usize| curves.iter().map(|curve| what(&curve[at])).collect::<Vec<_>>();
+    let rise = |what: fn(&Point) -> f64| {
+        let rises = of(what, 200 / A_ROUND).into_iter().zip(of(what, 0)).map(|(now, before)| now - before);
+        mean(&rises.collect::<Vec<_>>())
+    };
+    let rules: [(&str, &str, fn(&Point) -> f64); 3] = [
+        ("settled", "of 9,000 others", |p| p.settled),
+        ("settled_at_hand", "of the 1,000 at hand", |p| p.of_the_pool),
+        ("accuracy", "", |p| p.accuracy),
+    ];
+    let mut series = Vec::new();
+    for (what, words, of_point) in rules {
+        for after in [0, 50, 100, 200, 300, 400] {
+            let metric = format!("fashion_{name}_{what}_after_{after}");
+            let figure = Figure::mean(metric, mean(&of(of_point, after / A_ROUND)), "share");
+            sink.figure(figure.with("seeds", seeds.len()))?;
+        }
+        let rise = rise(of_point);
+        let figure = Figure::mean(format!("fashion_{name}_{what}_rise_after_200"), rise, "share");
+        let figure = match (what, rise) {
+            ("settled", Some(rise)) => figure.held_to(Target::Above(2.0 * rise.error)),
+            _ => figure,
+        };
+        sink.figure(figure.with("seeds", seeds.len()))?;
+        #[allow(clippy::cast_precision_loss)]
+        let point = |at: usize| Some(((at * A_ROUND) as f64, mean(&of(of_point, at))?.mean));
+        if !words.is_empty() {
+            let name = format!("{}, {words}", name.replace('_', " "));
+            series.push(Series { name, points: (0..=MOST / A_ROUND).filter_map(point).collect() });
+        }
+    }
+    Ok(series)
 }
 
 /// Where a person stands after some answers.

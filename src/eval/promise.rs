@@ -33,8 +33,16 @@ struct Item {
 /// A stream by its name: place in it, 0 to 1 → item.
 type Stream = (&'static str, fn(f64, &mut Chance) -> Item);
 
-const STREAMS: [Stream; 4] =
-    [("easy", easy), ("hard", hard), ("badly_calibrated", badly_calibrated), ("drifting", drifting)];
+const STREAMS: [Stream; 5] = [
+    ("easy", easy),
+    ("hard", hard),
+    ("badly_calibrated", badly_calibrated),
+    ("drifting", drifting),
+    (CREEPING, creeping),
+];
+
+/// The stream that is held to nothing.
+const CREEPING: &str = "creeping";
 
 fn logistic(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
@@ -64,10 +72,19 @@ fn badly_calibrated(_: f64, chance: &mut Chance) -> Item {
     item(z, of_confidence - 0.04 * (z - 6.0).max(0.0).min(5.0))
 }
 
-/// Easy at first; from [`CHANGE`] on the logits are twice as great as they should be.
-fn drifting(at: f64, chance: &mut Chance) -> Item {
+/// Easy at first; from [`CHANGE`] on a third of the items are of a kind that the model does not know: as confident as
+/// before, right half of the time.
+fn drifting(place: f64, chance: &mut Chance) -> Item {
+    let known = easy(place, chance);
+    let foreign = chance.unit() < 1.0 / 3.0;
+    if place >= CHANGE && foreign { Item { chance: 0.5, ..known } } else { known }
+}
+
+/// Easy at first; from [`CHANGE`] on the logits are twice as great as they should be. What is accepted under a target
+/// of 98 % is then right to about 97 %, which a few dozen checks cannot show: a limit, not a promise, so held to nothing.
+fn creeping(place: f64, chance: &mut Chance) -> Item {
     let z = 4.0 + 2.0 * chance.normal();
-    item(z, logistic(if at < CHANGE { z } else { z / 2.0 }))
+    item(z, logistic(if place < CHANGE { z } else { z / 2.0 }))
 }
 
 /// What a run came to.
@@ -191,9 +208,9 @@ pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
         let allowed = allowed(runs);
         plug_in_fails += usize::from(plug_in_broken.is_some_and(|share| share > allowed));
         let name = format!("{}_{:.0}", stream.0, accuracy * 100.0);
-        let figure = Figure::new(format!("promise_broken_{name}"), broken, "share")
-            .beside("plug-in", plug_in_broken)
-            .held_to(Held::AtMost(allowed));
+        let figure =
+            Figure::new(format!("promise_broken_{name}"), broken, "share").beside("plug-in", plug_in_broken);
+        let figure = if stream.0 == CREEPING { figure } else { figure.held_to(Held::AtMost(allowed)) };
         #[allow(clippy::cast_precision_loss)]
         let figure = figure
             .with("runs", runs)
@@ -280,7 +297,8 @@ mod tests {
         };
         assert!((right(easy, 0.0) - 0.94).abs() < 0.01, "{}", right(easy, 0.0));
         assert!((right(hard, 0.0) - 0.70).abs() < 0.01, "{}", right(hard, 0.0));
-        assert!(right(drifting, CHANGE) < right(easy, 0.0) - 0.08);
+        assert!(right(creeping, CHANGE) < right(easy, 0.0) - 0.05);
+        assert!(right(drifting, CHANGE) < right(easy, 0.0) - 0.1);
     }
 
     #[test]
