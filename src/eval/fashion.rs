@@ -64,13 +64,12 @@ fn measured(name: &str, set: &Set, options: &Options, sink: &mut Sink<'_>) -> Re
     let seeds: Vec<u64> = options.seeds(pools as u64).collect();
     sink.say(&format!("fashion, {name}: {MOST} answers, {} seeds", seeds.len()))?;
     let curves = parallel(seeds.len(), |at| curve(set, at % pools, seeds[at]));
-    let of =
-        |what: fn(&Point) -> f64, at: usize| curves.iter().map(|curve| what(&curve[at])).collect::<Vec<_>>();
-    let rise = |what: fn(&Point) -> f64| {
+    let of = |what: Of, at: usize| curves.iter().map(|curve| what(&curve[at])).collect::<Vec<_>>();
+    let rise = |what: Of| {
         let rises = of(what, 200 / A_ROUND).into_iter().zip(of(what, 0)).map(|(now, before)| now - before);
         mean(&rises.collect::<Vec<_>>())
     };
-    let rules: [(&str, &str, fn(&Point) -> f64); 3] = [
+    let rules: [(&str, &str, Of); 3] = [
         ("settled", "of 9,000 others", |p| p.settled),
         ("settled_at_hand", "of the 1,000 at hand", |p| p.of_the_pool),
         ("accuracy", "", |p| p.accuracy),
@@ -98,6 +97,9 @@ fn measured(name: &str, set: &Set, options: &Options, sink: &mut Sink<'_>) -> Re
     }
     Ok(series)
 }
+
+/// One figure of a point.
+type Of = fn(&Point) -> f64;
 
 /// Where a person stands after some answers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -59,7 +59,7 @@ fn easy(_: f64, chance: &mut Chance) -> Item {
     item(z, logistic(z))
 }
 
-/// 70 % right in all, calibrated.
+/// 69 % right in all, calibrated.
 fn hard(_: f64, chance: &mut Chance) -> Item {
     let z = 1.2 + 1.8 * chance.normal();
     item(z, logistic(z))
@@ -69,7 +69,7 @@ fn hard(_: f64, chance: &mut Chance) -> Item {
 fn badly_calibrated(_: f64, chance: &mut Chance) -> Item {
     let z = 4.0 + 2.0 * chance.normal();
     let of_confidence = logistic(0.8 * z.min(6.0));
-    item(z, of_confidence - 0.04 * (z - 6.0).max(0.0).min(5.0))
+    item(z, of_confidence - 0.04 * (z - 6.0).clamp(0.0, 5.0))
 }
 
 /// Easy at first; from [`CHANGE`] on a third of the items are of a kind that the model does not know: as confident as
@@ -275,7 +275,8 @@ mod tests {
     fn a_stream_that_turns_bad_raises_an_alarm_and_its_past_counts_no_more() {
         let target = Target::new(0.95, 0.90).unwrap();
         let mut session = Session::new(target);
-        (0..100).for_each(|_| session.note(audit(0.9, true)));
+        // So many that the threshold alone would take long to give way.
+        (0..1_000).for_each(|_| session.note(audit(0.9, true)));
         assert!(session.threshold <= 0.9);
         let mut after = 0;
         while session.alarms == 0 {
@@ -283,7 +284,7 @@ mod tests {
             after += 1;
             assert!(after < 100, "no alarm");
         }
-        assert!((95..105).contains(&session.since), "{}", session.since);
+        assert!((995..1_005).contains(&session.since), "{}", session.since);
         assert_eq!(session.threshold.to_bits(), NOTHING.to_bits(), "it has to be earned again");
     }
 
@@ -296,7 +297,7 @@ mod tests {
             mean(&chances).unwrap().mean
         };
         assert!((right(easy, 0.0) - 0.94).abs() < 0.01, "{}", right(easy, 0.0));
-        assert!((right(hard, 0.0) - 0.70).abs() < 0.01, "{}", right(hard, 0.0));
+        assert!((right(hard, 0.0) - 0.69).abs() < 0.01, "{}", right(hard, 0.0));
         assert!(right(creeping, CHANGE) < right(easy, 0.0) - 0.05);
         assert!(right(drifting, CHANGE) < right(easy, 0.0) - 0.1);
     }

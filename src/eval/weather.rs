@@ -34,13 +34,11 @@ pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
     sink.say(&format!("weather: {ANSWERS} answers, {} seeds", seeds.len()))?;
     for (name, set) in [("vector_scaling", &without), ("linear_head", &with_features)] {
         let found = parallel(seeds.len(), |at| learned(set, seeds[at]));
-        let rise = |what: fn(&Point) -> f64| {
+        let rise = |what: Of| {
             mean(&found.iter().map(|(before, after)| what(after) - what(before)).collect::<Vec<_>>())
         };
-        let start =
-            |what: fn(&Point) -> f64| mean(&found.iter().map(|(before, _)| what(before)).collect::<Vec<_>>());
-        let figures: [(&str, fn(&Point) -> f64); 2] =
-            [("accuracy", |p| p.accuracy), ("settled", |p| p.settled)];
+        let start = |what: Of| mean(&found.iter().map(|(before, _)| what(before)).collect::<Vec<_>>());
+        let figures: [(&str, Of); 2] = [("accuracy", |p| p.accuracy), ("settled", |p| p.settled)];
         for (what, of) in figures {
             let figure =
                 Figure::mean(format!("weather_{name}_{what}_rise_after_{ANSWERS}"), rise(of), "share");
@@ -51,6 +49,9 @@ pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// One figure of a point.
+type Of = fn(&Point) -> f64;
 
 struct Point {
     accuracy: f64,
