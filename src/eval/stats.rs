@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn four_digits_count() {
-        let found = [0.123_456, 98_765.4, 0.000_012_345_6, 1.0, 0.0, -2.718_28].map(significant);
-        assert_eq!(found.map(|x| x.to_string()), ["0.1235", "98770", "0.00001235", "1", "0", "-2.718"]);
+        let found = [0.123_456, 98_765.4, 0.000_012_345_6, 1.0, 0.0, -2.345_67].map(significant);
+        assert_eq!(found.map(|x| x.to_string()), ["0.1235", "98770", "0.00001235", "1", "0", "-2.346"]);
     }
 
     #[test]
