@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use super::stats::significant;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 420.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 196.0;
+const LEFT: f64 = 76.0;
+const RIGHT: f64 = 256.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 56.0;
+/// More room for names, which are turned.
+const NAMED: f64 = 64.0;
 /// Okabe and Ito's colours, which the colour-blind tell apart.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9"];
 
@@ -51,6 +53,7 @@ impl Chart {
         let (y_from, y_to) = ((y_from / step).floor() * step, (y_to / step).ceil() * step);
         let margin = if self.names.is_empty() { 0.0 } else { 0.5 };
         let (x_from, x_to) = (x_from - margin, x_to + margin);
+        let height = if self.names.is_empty() { HEIGHT } else { HEIGHT + NAMED };
         let x = |at: f64| LEFT + (at - x_from) / (x_to - x_from) * (WIDTH - LEFT - RIGHT);
         let y = |at: f64| HEIGHT - BOTTOM - (at - y_from) / (y_to - y_from) * (HEIGHT - TOP - BOTTOM);
 
@@ -59,7 +62,7 @@ impl Chart {
         // Writing to a string does not fail.
         let _ = write!(
             svg,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-labelledby=\"t d\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"t d\">\n\
              <title id=\"t\">{title}</title>\n<desc id=\"d\">{}</desc>\n\
              <style>svg{{font:13px system-ui,sans-serif;background:#fff;color:#1b1b1b}}text{{fill:currentColor}}\
              .grid{{stroke:currentColor;opacity:.15}}.mark{{stroke:currentColor;stroke-dasharray:5 4}}\
@@ -94,12 +97,10 @@ impl Chart {
         };
         for (at, name) in ticks {
             let (x, y) = (x(at), HEIGHT - BOTTOM + 18.0);
-            let turned = if self.names.len() > 5 {
-                format!(" transform=\"rotate(-28 {x:.1} {y})\"")
-            } else {
-                String::new()
+            let (turned, anchor) = match self.names.is_empty() {
+                true => (String::new(), "middle"),
+                false => (format!(" transform=\"rotate(-40 {x:.1} {y})\""), "end"),
             };
-            let anchor = if turned.is_empty() { "middle" } else { "end" };
             let name = escaped(&name);
             let _ = writeln!(
                 svg,
@@ -111,7 +112,7 @@ impl Chart {
             svg,
             "<text x=\"{middle}\" y=\"{0}\" text-anchor=\"middle\">{2}</text>\n\
              <text x=\"16\" y=\"{1}\" text-anchor=\"middle\" transform=\"rotate(-90 16 {1})\">{3}</text>",
-            HEIGHT - 6.0,
+            height - 6.0,
             TOP + (HEIGHT - TOP - BOTTOM) / 2.0,
             escaped(&self.across),
             escaped(&self.up),
@@ -122,8 +123,8 @@ impl Chart {
             let _ = writeln!(
                 svg,
                 "<path class=\"mark\" d=\"M{LEFT} {y:.1}H{right}\"/><text x=\"{0}\" y=\"{1:.1}\" font-size=\"11\">{name}</text>",
-                right + 6.0,
-                y + 4.0
+                LEFT + 6.0,
+                y - 5.0
             );
         }
         for ((series, colour), place) in self.series.iter().zip(COLOURS.iter().cycle()).zip(0_u32..) {
