@@ -20,6 +20,8 @@ pub fn mean(of: &[f64]) -> Option<Mean> {
     let mean = of.iter().sum::<f64>() / n;
     let squares: f64 = of.iter().map(|x| (x - mean).powi(2)).sum();
     let error = if of.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 };
+    // Equal numbers differ from their mean by roundings.
+    let error = if error < mean.abs() * 1e-12 { 0.0 } else { error };
     Some(Mean { mean, error })
 }
 
@@ -88,6 +90,7 @@ mod tests {
     fn a_mean_knows_its_error() {
         assert_eq!(mean(&[]), None);
         assert_eq!(mean(&[3.0]), Some(Mean { mean: 3.0, error: 0.0 }));
+        assert_eq!(mean(&[0.6; 10]).map(|mean| mean.error.to_bits()), Some(0));
         assert_eq!(mean(&[1.0, 3.0]), Some(Mean { mean: 2.0, error: 1.0 }));
     }
 
