@@ -70,8 +70,8 @@ fn measured(name: &str, set: &Set, options: &Options, sink: &mut Sink<'_>) -> Re
         mean(&rises.collect::<Vec<_>>())
     };
     let rules: [(&str, &str, Of); 3] = [
-        ("settled", "of 9,000 others", |p| p.settled),
-        ("settled_at_hand", "of the 1,000 at hand", |p| p.of_the_pool),
+        ("settled", "9,000 others", |p| p.settled),
+        ("settled_at_hand", "at hand", |p| p.of_the_pool),
         ("accuracy", "", |p| p.accuracy),
     ];
     let mut series = Vec::new();
