@@ -31,3 +31,7 @@ sizes: dist ## What a browser downloads, as JSON lines; fails over a target
 .PHONY: bench
 bench: ## Measure against onnxruntime-web, as JSON lines; ARGS="latency fashion_cnn": bench/README.md
 	@tools/bench.sh $(ARGS)
+
+.PHONY: eval
+eval: ## Measure the learning and its promise, as JSON lines; ARGS="digits seeds=9": docs/eval.md
+	@tools/eval.sh $(ARGS)

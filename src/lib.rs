@@ -14,6 +14,7 @@
 //! | `worker` | the Web Worker around `infer` | `infer`, `wire` |
 //! | `page` | the element's inside | `domain`, `wire`, Leptos; never `infer` |
 //! | `collector` | the native server | `wire`, axum, SQLite |
+//! | `eval` | what `make eval` measures | `domain`, `infer` |
 
 pub mod domain;
 pub mod input;
@@ -22,6 +23,8 @@ pub mod wire;
 
 #[cfg(feature = "collector")]
 pub mod collector;
+#[cfg(all(feature = "eval", not(target_arch = "wasm32")))]
+pub mod eval;
 #[cfg(feature = "infer")]
 pub mod infer;
 #[cfg(feature = "page")]

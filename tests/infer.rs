@@ -139,6 +139,25 @@ fn efficientnet_lite0_equals_onnxruntime() {
     Model::load("efficientnet-lite0").equals_its_goldens();
 }
 
+/// The model has no scores: its labels are the person's.
+#[test]
+fn an_embedder_gives_the_features_that_onnxruntime_gives_and_nothing_else() {
+    let mut model = Model::load("effnet-lite0-b10");
+    assert_eq!((model.loaded.labels, model.loaded.features), (0, 112));
+    let golden = model.golden("golden.json");
+    let tolerance = golden["tolerance"]["features_of_the_greatest"].as_f64().unwrap();
+    let items = golden["items"].as_array().unwrap();
+    assert!(tolerance <= 1e-4 && items.len() >= 3);
+    for item in items {
+        let rows = model.rows(item, "models/effnet-lite0-b10/golden");
+        let (features, expected) = (rows.features.unwrap(), numbers(&item["features"]));
+        assert_eq!((rows.scores.len(), features.len()), (0, 112));
+        let greatest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let off = furthest(&features, &expected) / greatest;
+        assert!(f64::from(off) <= tolerance, "{}: features are off by {off} of the greatest", item["id"]);
+    }
+}
+
 #[test]
 fn detypify_equals_onnxruntime() {
     Model::load("detypify").equals_its_goldens();

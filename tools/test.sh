@@ -69,12 +69,13 @@ e2e() {
 stage "format" cargo fmt --check
 stage "clippy none" clippy_native
 stage "clippy infer" clippy_native --features infer
+stage "clippy eval" clippy_native --features eval
 stage "clippy collector" clippy_native --features collector
 stage "clippy infer,collector" clippy_native --features infer,collector
 stage "clippy page" clippy_web --features page
 stage "clippy worker" clippy_web --features worker
 stage "native none" native test --locked --quiet
-stage "native infer" native test --locked --quiet --features infer
+stage "native infer, eval" native test --locked --quiet --features eval
 stage "onnxruntime" onnxruntime
 stage "native collector" native test --locked --quiet --features collector
 if found=$(browser_tests); then

@@ -30,6 +30,7 @@ PREPROCESSING = {
     "fashion-cnn": "grey PNG of 28x28, no resampling; x = p/255; [1,1,28,28]",
     "weather-mlp": "the seven numbers as f32, unscaled; [1,7]",
     "efficientnet-lite0": "RGB PNG of 224x224, no resampling; x = (p/255 - 127/255) / (128/255) = (p - 127)/128; [1,3,224,224]",
+    "effnet-lite0-b10": "RGB PNG of 96x96, no resampling; x = (p/255 - 127/255) / (128/255) = (p - 127)/128; [1,3,96,96]",
     "detypify": "grey PNG of 224x224, no resampling; x = p/255; [1,1,224,224]",
 }
 
@@ -47,6 +48,9 @@ class Model:
     def run(self, x):
         """Logits, probabilities (softmax in f64, rounded to f32), features of one batch."""
         outputs = self.manifest["outputs"]
+        if "scores" not in outputs:
+            features, = self.session.run([outputs["features"]["name"]], {self.manifest["input"]["name"]: x})
+            return None, None, features
         logits, features = self.session.run([outputs["scores"]["name"], outputs["features"]["name"]],
                                             {self.manifest["input"]["name"]: x})
         powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
@@ -81,9 +85,12 @@ def exact(model, items, base):
     entries = []
     for item in items:
         x = tensor(model.manifest, item, base)
-        logits, probabilities, features = (a[0] for a in model.run(x))
-        entries.append({**item, "input": statistics(x), "top": model.top(probabilities), "logits": numbers(logits),
-                        "probabilities": numbers(probabilities), "features": numbers(features)})
+        logits, probabilities, features = model.run(x)
+        entry = {**item, "input": statistics(x)}
+        if logits is not None:
+            entry |= {"top": model.top(probabilities[0]), "logits": numbers(logits[0]),
+                      "probabilities": numbers(probabilities[0])}
+        entries.append(entry | {"features": numbers(features[0])})
     return entries
 
 
@@ -146,6 +153,20 @@ def telling(probabilities, right):
                                                np.where(right, -1, confidence).argmax(), above.argmin(), below.argmax())))
 
 
+def cuttings(model):
+    """The middle of three photos at the exact size, for a model that gives features only."""
+    folder, inputs = DATA / "photos", model.golden / "inputs"
+    shutil.rmtree(inputs, ignore_errors=True)
+    inputs.mkdir(parents=True)
+    side = model.manifest["input"]["width"]
+    for name in ("chelsea", "coffee", "camera"):
+        picture = fit(Image.open(folder / f"{name}.jpg").convert("RGB"), side, side, "cover", Image.Resampling.BICUBIC)
+        picture.save(inputs / f"{name}.png", "PNG", optimize=True)
+    header = {**head(model), "preprocessing": PREPROCESSING[model.name], "tolerance": {"features_of_the_greatest": 1e-4}}
+    items = [{"id": n, "image": f"inputs/{n}.png"} for n in ("chelsea", "coffee", "camera")]
+    write(model.golden / "golden.json", header, exact(model, items, model.golden))
+
+
 def photos(model):
     """Three photos at the exact size, and all demo photos as they are."""
     folder, inputs = DATA / "photos", model.golden / "inputs"
@@ -184,6 +205,7 @@ def main():
     write_exact(weather, [items[k] for k in telling(probabilities, right)], DATA / "weather")
 
     photos(Model("efficientnet-lite0"))
+    cuttings(Model("effnet-lite0-b10"))
 
     detypify = Model("detypify")
     inputs = pathlib.Path(detypify.golden, "inputs")

@@ -66,6 +66,11 @@ def all_models():
             "input": image("image", 224, 3, [127 / 255] * 3, [128 / 255] * 3, "cover"),
             "labels": imagenet(),
             "question": "What is on the photo?", "licence": "Apache-2.0"},
+        "effnet-lite0-b10": {
+            "input": image("image", 96, 3, [127 / 255] * 3, [128 / 255] * 3, "stretch"),
+            "outputs": {"features": {"name": "features"}},
+            "labels": [{"id": slug(n), "name": n} for n in CLOTHES],
+            "question": "Which piece of clothing is this?", "licence": "Apache-2.0"},
         "detypify": {
             "input": image("x", 224, 1, [0.0], [1.0], "contain"),
             "labels": symbols(),
@@ -77,7 +82,7 @@ def write(name, particular):
     model = (MODELS / name / "model.onnx").read_bytes()
     manifest = {"schema": "hitl-labeler/model/1", "name": name, "version": "1.0.0", "file": "model.onnx",
                 "sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model),
-                "input": particular["input"], "outputs": SCORES, "question": particular["question"],
+                "input": particular["input"], "outputs": particular.get("outputs", SCORES), "question": particular["question"],
                 "licence": particular["licence"], "card": "MODEL_CARD.md", "labels": particular["labels"]}
     # One key a line, one label a line: long lists stay readable and a change shows as one line.
     lines = []

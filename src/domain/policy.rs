@@ -114,6 +114,9 @@ impl Default for Policy {
 /// A threshold that no confidence reaches: nothing is accepted.
 pub const NOTHING: f32 = f32::INFINITY;
 
+/// Name of the rule by which a target draws its checks.
+pub const OF_TARGET: &str = "target.audits";
+
 /// Name of the rule in the threshold's place as long as nothing is accepted.
 pub const NOT_YET: &str = "target";
 
@@ -223,7 +226,7 @@ impl Policy {
             }
         }
         if let Some(Sampling { share, .. }) = self.blind {
-            rules.push(("target.audits".to_owned(), format!("in the {} % sample for checks", share * 100.0)));
+            rules.push((OF_TARGET.to_owned(), format!("in the {} % sample for checks", share * 100.0)));
         }
         let held = |i: usize| i < MOST_CONDITIONS && decision.held >> i & 1 == 1;
         let reasons = rules.into_iter().enumerate();

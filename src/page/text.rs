@@ -439,7 +439,7 @@ pub static ENGLISH: Words = Words {
     promise_is: "What the model settles alone is to be right in at least {target} of cases, with {confidence} confidence.",
     promise_earned: "Earned: {errors} errors in {n} blind checks that it would have settled, so at least {bound} are right. It settles what it is {threshold} sure of.",
     promise_not_yet: "Not yet: {errors} errors in {n} checks; about {needed} more are needed. Until then it settles nothing.",
-    promise_broken: "It was broken: recent checks went wrong too often. What was known before does not count any more, and what was settled is decided anew.",
+    promise_broken: "It was earned, and later checks took it away: what was settled is decided anew.",
     promise_short_earned: "{target} right: earned",
     promise_short: "{target} right: {needed} checks to go",
     promise_short_broken: "{target} right: broken, {needed} checks to go",

@@ -266,3 +266,60 @@ fn whatever_is_asked_first_is_asked_once() {
     asked.dedup();
     assert_eq!(asked.len(), 40);
 }
+
+#[test]
+fn confirming_what_the_model_got_wrong_does_not_earn_the_promise() {
+    let mut world = World::new(target(0.9));
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    check(&mut world, 40, |n| n % 5 != 0);
+    let before = world.session.promise().unwrap();
+    assert!(!before.is_earned(), "{before:?}");
+    let lesson = *world.session.lesson().unwrap();
+    let wrong: Vec<_> = world
+        .store
+        .records
+        .iter()
+        .filter(|record| {
+            record.role == Role::Audit
+                && record.prediction.as_ref().is_some_and(|said| Some(&said.label) != record.answer.as_ref())
+        })
+        .cloned()
+        .collect();
+    assert_eq!(wrong.len(), 8);
+    for record in wrong {
+        world.review(&record.item_id, record.answer.as_deref().unwrap());
+    }
+    let after = world.session.promise().unwrap();
+    assert_eq!((after.verdict, after.answered), (before.verdict, before.answered));
+    assert_eq!(world.session.lesson().unwrap().held_out, lesson.held_out, "a check stays one");
+    assert!(world.session.slips().all(|(key, ..)| {
+        let id = &world.session.item(key).unwrap().id;
+        !world.store.records.iter().any(|r| r.item_id == *id && r.role == Role::Audit)
+    }));
+}
+
+#[test]
+fn a_promise_survives_a_reload_also_without_learning() {
+    let mut world = World::new(Rules { learning: None, ..target(0.9) });
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    check(&mut world, 30, |_| true);
+    let before = world.session.promise().unwrap();
+    assert!(before.is_earned());
+    world.reload();
+    let after = world.session.promise().unwrap();
+    assert_eq!((after.verdict, after.answered), (before.verdict, before.answered));
+    assert!(world.session.progress().accepted > 50);
+}
+
+#[test]
+fn a_target_set_later_keeps_its_checks_from_training_as_one_set_at_first() {
+    let mut later = World::new(Rules { target: None, ..target(0.9) });
+    later.notice(Notice::TargetChanged(target(0.9).target));
+    let mut first = World::new(target(0.9));
+    for world in [&mut later, &mut first] {
+        world.arrive_all((0..100).map(|i| (format!("s{i}"), 0.9)));
+        check(world, 12, |_| true);
+    }
+    let of = |world: &World| world.session.lesson().map(|lesson| (lesson.trained, lesson.held_out));
+    assert_eq!(of(&later), of(&first));
+}

@@ -89,6 +89,7 @@ impl Session {
                 Ok(Some(prediction)) => {
                     self.set_prediction(key, Some(prediction));
                     self.came_late(key);
+                    self.said_anew(key);
                     predicted.push(key);
                 }
                 Ok(None) => self.came_late(key),
@@ -218,6 +219,10 @@ impl Session {
         self.rules.policy = policy;
         self.policy_version += 1;
         self.redecided = 0;
+        // Whether there are checks decides what other answers are good for.
+        for key in self.keys_where(|entry| entry.stage == Stage::Answered) {
+            self.study(key);
+        }
     }
 
     /// Decides anew what an older policy decided, a slice at a time.

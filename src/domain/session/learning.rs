@@ -127,8 +127,14 @@ impl Session {
             #[allow(clippy::cast_possible_truncation)]
             Use::HoldOut(label, weight as f32)
         };
+        // An item that was checked blind stays a check, with the blind answer.
+        if let Some(check) = self.check_under(entry.record) {
+            let blind = self.log.get(&check)?.answer.as_ref()?;
+            #[allow(clippy::cast_possible_truncation)]
+            let weight = (1.0 / self.audit_share()) as f32;
+            return Some((Use::HoldOut(self.rules.labels.find(blind)?, weight), check));
+        }
         let use_ = match correction.role {
-            Role::Audit => held(1.0 / self.audit_share()),
             // The checks of a target speak for the whole stream already.
             // Without checks of what it accepts, the doubtful alone would judge and calibrate the model: worse than nobody.
             Role::Deferred
@@ -138,7 +144,7 @@ impl Session {
             {
                 held(1.0 / hold_out.share)
             }
-            Role::Deferred | Role::Review | Role::Manual => Use::Train(label),
+            Role::Deferred | Role::Review | Role::Manual | Role::Audit => Use::Train(label),
         };
         Some((use_, record))
     }
@@ -292,7 +298,12 @@ impl Session {
     /// was answered, what the model would say. Not those that the person has confirmed on a second look.
     pub fn slips(&self) -> impl Iterator<Item = (ItemKey, LabelId, LabelId)> {
         let slips = self.learning.iter().flat_map(|learning| &learning.slips);
-        slips.filter(|slip| !self.was_reviewed(slip.item)).filter_map(|slip| {
+        // A check that is looked at again would not be blind any more.
+        let open = |slip: &&Slip| {
+            let record = self.entry(slip.item).and_then(|entry| entry.record);
+            !self.was_reviewed(slip.item) && self.check_under(record).is_none()
+        };
+        slips.filter(open).filter_map(|slip| {
             let label = |at: usize| u16::try_from(at).ok().map(LabelId);
             Some((slip.item, label(slip.given)?, label(slip.suggested)?))
         })

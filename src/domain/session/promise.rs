@@ -3,7 +3,7 @@
 use super::{Session, Stage};
 use crate::domain::correction::{Correction, Kind, Role};
 use crate::domain::ident::RecordId;
-use crate::domain::policy::{NOT_YET, NOTHING, Outcome, Sampling};
+use crate::domain::policy::{NOT_YET, NOTHING, OF_TARGET, Outcome, Policy, Sampling};
 use crate::domain::promise::{Audit, Monitor, Target, Verdict, certify, certify_per_label};
 
 /// What is promised, and how it is checked.
@@ -120,10 +120,7 @@ impl Session {
         before: Option<RecordId>,
         now: Option<RecordId>,
     ) {
-        let is_audit = |record: &RecordId| {
-            self.log.get(record).is_some_and(|r| r.kind == Kind::Correction && r.role == Role::Audit)
-        };
-        let (before, now) = (before.filter(is_audit), now.filter(is_audit));
+        let (before, now) = (self.check_under(before), self.check_under(now));
         let Some(promise) = self.promise.as_mut().filter(|_| before != now) else { return };
         if let Some(record) = before {
             promise.audits.remove(&record);
@@ -132,6 +129,33 @@ impl Session {
             promise.audits.insert(record, item);
         }
         promise.stale = true;
+    }
+
+    /// The blind answer on which a record in force stands, if there is one. A check stays what it was when the person
+    /// looks at the item again, seeing what the model thinks: a second answer is not blind.
+    pub(super) fn check_under(&self, record: Option<RecordId>) -> Option<RecordId> {
+        let mut next = record;
+        while let Some(correction) = next.and_then(|id| self.log.get(&id)) {
+            match (correction.kind, correction.role) {
+                (Kind::Correction, Role::Audit) => return next,
+                (Kind::Correction, _) => next = correction.supersedes,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether a check was drawn by the target's own sample, which speaks for the whole stream; one of
+    /// `audit_when` is of confident items only.
+    fn is_of_target(correction: &Correction) -> bool {
+        let reasons = correction.policy.iter().flat_map(|(_, reasons)| reasons);
+        reasons.into_iter().any(|reason| reason.rule == OF_TARGET && reason.held)
+    }
+
+    /// An answered item got another prediction: what it says of the promise may have changed.
+    pub(super) fn said_anew(&mut self, item: super::ItemKey) {
+        let answered = self.entry(item).is_some_and(|entry| entry.stage == Stage::Answered);
+        self.promise.iter_mut().for_each(|promise| promise.stale |= answered);
     }
 
     /// Reckons the promise anew if a check was answered or taken back.
@@ -149,8 +173,10 @@ impl Session {
         let (mut alarms, mut void) = (0, None);
         let (mut watch, mut watched) = (Watch::default(), Vec::new());
         for &record in promise.audits.keys() {
-            let Some(correction) = self.log.get(&record) else { continue };
-            let Some(right) = watch.look(correction) else { continue };
+            let Some(correction) = self.log.get(&record).filter(|check| Self::is_of_target(check)) else {
+                continue;
+            };
+            let Some(right) = watch.look(correction, promise.rules.per_label) else { continue };
             watched.push(record);
             monitor.note(right);
             if let Some(alarm) = monitor.alarm() {
@@ -161,26 +187,38 @@ impl Session {
                 monitor = Monitor::new(&target);
             }
         }
+        let all_blind = Some(Sampling { share: 1.0, seed: promise.rules.seed });
+        let everything = Policy { blind: all_blind, ..self.rules.policy.clone() };
         let mut evidence = Vec::new();
         for (&record, &item) in
             promise.audits.iter().filter(|(record, _)| void.is_none_or(|void| **record >= void))
         {
-            let (Some(entry), Some(_)) = (self.entry(item), self.log.get(&record)) else { continue };
-            let (Some(prediction), Some(answer)) = (entry.prediction, entry.answer) else { continue };
-            evidence.push((
-                prediction.label(),
-                Audit { confidence: prediction.confidence.get(), right: prediction.label() == answer },
-            ));
+            let (Some(entry), Some(check)) = (self.entry(item), self.log.get(&record)) else { continue };
+            let Some(prediction) = entry.prediction.filter(|_| Self::is_of_target(check)) else { continue };
+            // What a rule gives to the person by now is none of what the promise is about.
+            if everything.decide(&entry.item, Some(&prediction)).outcome != Outcome::Audit {
+                continue;
+            }
+            let right =
+                check.answer.as_ref().and_then(|id| self.rules.labels.find(id)) == Some(prediction.label());
+            evidence.push((prediction.label(), Audit { confidence: prediction.confidence.get(), right }));
         }
         let all: Vec<Audit> = evidence.iter().map(|(_, audit)| *audit).collect();
-        let verdict = certify(&all, &target);
         let at = |verdict: &Verdict| match verdict {
             Verdict::Earned { threshold, .. } => *threshold,
             Verdict::NotYet { .. } => NOTHING,
         };
         // Labels of their own make a promise of its own, and a stronger one: the two must not be mixed.
+        let mut verdict = certify(&all, &target);
         let (threshold, own) = if promise.rules.per_label {
             let found = certify_per_label(&evidence, &target);
+            // What is shown is what is in force: the greatest group that earned it, or what the rest still lacks.
+            let groups = found.own.iter().map(|(_, verdict)| *verdict).chain([found.rest]);
+            verdict = groups.fold(found.rest, |shown, next| match (shown, next) {
+                (Verdict::NotYet { .. }, Verdict::Earned { .. }) => next,
+                (Verdict::Earned { audits: a, .. }, Verdict::Earned { audits: b, .. }) if b > a => next,
+                _ => shown,
+            });
             let own: Vec<_> = found.own.iter().map(|(label, verdict)| (*label, at(verdict))).collect();
             (at(&found.rest), own)
         } else {
@@ -233,23 +271,21 @@ impl Session {
 
     /// Another target, or a threshold again.
     pub(super) fn target_changed(&mut self, rules: Option<TargetRules>) {
-        let Some(rules) = rules else {
-            if self.promise.take().is_some() {
-                self.rules.policy.blind = None;
-                self.queue.set_check_share(None);
-            }
-            return;
-        };
-        let mut promise = Promise::new(rules);
-        for (at, entry) in self.entries.iter().enumerate() {
-            let (Some(record), true) = (entry.record, entry.stage == Stage::Answered) else { continue };
-            if self.log.get(&record).is_some_and(|r| r.kind == Kind::Correction && r.role == Role::Audit) {
-                #[allow(clippy::cast_possible_truncation)]
-                promise.audits.insert(record, super::ItemKey(at as u32));
-            }
+        let none = rules.is_none();
+        self.promise = rules.filter(|_| self.rules.model.is_some()).map(Promise::new);
+        if none {
+            self.rules.policy.blind = None;
+            self.queue.set_check_share(None);
         }
-        self.promise = Some(promise);
-        self.reckon();
+        // What an answer is good for depends on how the checks are drawn.
+        for key in self.keys_where(|entry| entry.stage == Stage::Answered) {
+            let record = self.entry(key).and_then(|entry| entry.record);
+            self.note_audit(key, None, record);
+            self.study(key);
+        }
+        if self.promise.is_some() {
+            self.reckon();
+        }
     }
 }
 
@@ -267,7 +303,10 @@ impl Watch {
     /// Whether the model was right, if it would have accepted the item when the person was asked. While nothing is
     /// accepted, the last threshold goes on to count: a stream that has changed for the worse would otherwise
     /// not be watched from the very moment at which it shows, and the checks from before would outweigh it.
-    fn look(&mut self, correction: &Correction) -> Option<bool> {
+    ///
+    /// With thresholds of their own, labels that never earned one cannot be told from those that lost it: then
+    /// only what would have been accepted counts.
+    fn look(&mut self, correction: &Correction, per_label: bool) -> Option<bool> {
         let (outcome, reasons) = correction.policy.as_ref()?;
         let prediction = correction.prediction.as_ref().filter(|_| *outcome == Outcome::Audit)?;
         let rule = reasons.first()?;
@@ -278,7 +317,7 @@ impl Watch {
             }
         } else {
             let least = self.accepted.iter().copied().reduce(f32::min)?;
-            if rule.rule != NOT_YET || prediction.confidence < least {
+            if per_label || rule.rule != NOT_YET || prediction.confidence < least {
                 return None;
             }
         }
