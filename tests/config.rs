@@ -5,10 +5,13 @@
 
 use hitl_labeler::domain::correction::PredictionShown;
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
-use hitl_labeler::domain::policy::{Bound, Condition, MetaTest, Policy};
+use hitl_labeler::domain::policy::{Bound, Condition, MetaTest, NOTHING, Policy, Sampling};
+use hitl_labeler::domain::promise::Target;
+use hitl_labeler::domain::queue::Strategy;
+use hitl_labeler::domain::session::TargetRules;
 use hitl_labeler::domain::value::Value as Meta;
 use hitl_labeler::wire::config::{
-    BodyFormat, Config, KeyDeed, Method, Theme, document, overlay, parse, rebase,
+    BodyFormat, Config, KeyDeed, Learning, Method, Theme, document, overlay, parse, rebase,
 };
 use serde_json::{Value, json};
 
@@ -23,9 +26,10 @@ fn labels() -> LabelSet {
 fn everything() -> Value {
     json!({
         "$schema": "https://example.org/config.v1.schema.json", "schema": "hitl-labeler/config/1",
-        "model": {"url": "models/pets/model.json", "max_bytes": 1_000_000},
+        "model": {"url": "models/pets/model.json", "max_bytes": 1_000_000, "head": "../heads/pets.json"},
         "items": {"url": "https://cdn.example.org/items.jsonl", "pixel_limit": 1_000_000},
-        "question": "Which animal?",
+        "question": "Which animal?", "open_labels": true,
+        "learning": {"hold_out": 0.2, "seed": 4, "memory_mb": 64},
         "policy": {
             "accept_at": 0.8, "per_label": {"owl": 0.99},
             "defer_when": {"any": [
@@ -35,7 +39,7 @@ fn everything() -> Value {
             ]},
             "audit_when": {"sample": {"percent": 5, "seed": 7}}
         },
-        "order": {"random_share": 0.2, "seed": 9_007_199_254_740_991_i64},
+        "order": {"by": "entropy", "random_share": 0.2, "seed": 9_007_199_254_740_991_i64},
         "predictions": "after", "annotator": "ada", "project": "pets", "workers": 3, "item_deadline_ms": 2000,
         "autostart": false,
         "keys": {"enabled": true, "labels": {"cat": "C", "dog": "ArrowLeft"}, "undo": "u", "skip": " ", "accept": "é"},
@@ -54,6 +58,11 @@ fn when(condition: Value) -> Value {
     json!({"policy": {"defer_when": condition}})
 }
 
+/// A configuration that promises this.
+fn promise(target: Value) -> Value {
+    json!({"policy": {"target": target}})
+}
+
 /// Configurations that are right.
 fn good() -> Vec<(&'static str, Value)> {
     vec![
@@ -66,11 +75,11 @@ fn good() -> Vec<(&'static str, Value)> {
         ("a blob", json!({"items": "blob:https://host/1-2"})),
         (
             "null for everything",
-            json!({"schema": null, "model": null, "labels": null, "policy": null, "keys": null, "lang": null, "theme": null, "delivery": null, "order": null}),
+            json!({"schema": null, "model": null, "labels": null, "policy": null, "keys": null, "lang": null, "theme": null, "delivery": null, "order": null, "learning": null, "open_labels": null}),
         ),
         (
             "null inside",
-            json!({"model": {"url": "a", "max_bytes": null}, "policy": {"accept_at": null, "defer_when": null}, "keys": {"undo": null}, "delivery": {"url": null, "format": "single", "batch_size": null}}),
+            json!({"model": {"url": "a", "max_bytes": null, "head": null}, "policy": {"accept_at": null, "defer_when": null, "target": null}, "learning": {"hold_out": null, "seed": null, "memory_mb": null}, "order": {"by": null}, "keys": {"undo": null}, "delivery": {"url": null, "format": "single", "batch_size": null}}),
         ),
         ("labels beside no model", json!({"model": null, "labels": ["a", "b"]})),
         ("numbers as JavaScript writes them", json!({"workers": 2.0, "order": {"seed": 1.0}})),
@@ -84,6 +93,32 @@ fn good() -> Vec<(&'static str, Value)> {
         ("what the model settled, kept in the browser", json!({"delivery": {"accepted": true}})),
         ("keys off", json!({"keys": {"enabled": false}})),
         ("a function key", json!({"keys": {"help": "F1"}})),
+        ("a promise", promise(json!(0.95))),
+        ("the least promise", promise(json!(0.5))),
+        (
+            "a promise with everything",
+            promise(
+                json!({"accuracy": 0.999, "confidence": 0.95, "audits": 1, "monitor": 0, "seed": 9, "per_label": true}),
+            ),
+        ),
+        (
+            "a promise and what a person decides in any case",
+            json!({"policy": {"target": 0.95, "defer_when": {"label_in": ["owl"]}, "accept_at": null}}),
+        ),
+        ("null inside a promise", promise(json!({"accuracy": 0.9, "confidence": null, "monitor": null}))),
+        (
+            "sixty-two conditions beside a promise",
+            json!({"policy": {"target": 0.95, "defer_when": {"any": vec![json!({"margin_below": 0.1}); 61]}}}),
+        ),
+        ("learning off", json!({"learning": false})),
+        ("learning on", json!({"learning": true})),
+        ("learning as usual", json!({"learning": {}})),
+        ("nothing held out", json!({"learning": {"hold_out": 0}})),
+        ("answers of the person's", json!({"labels": ["cat", "dog"], "open_labels": true})),
+        ("a head to start from", json!({"model": {"url": "m.json", "head": "head.json"}})),
+        ("the least certain first", json!({"order": {"by": "least_confidence"}})),
+        ("by lot", json!({"order": {"by": "random"}})),
+        ("what differs most first", json!({"order": {"by": "diverse"}})),
         ("an empty header", json!({"delivery": {"headers": {"X-Empty": "", "x-latin": "é"}}})),
     ]
 }
@@ -101,7 +136,7 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         (
             "a misspelt key",
             json!({"anotator": "a"}),
-            "`anotator`: found an unknown key, expected one of $schema, schema, model, items, labels, question, policy, order, predictions, annotator, project, workers, item_deadline_ms, autostart, keys, lang, theme, delivery (did you mean `annotator`?)",
+            "`anotator`: found an unknown key, expected one of $schema, schema, model, items, labels, open_labels, question, policy, learning, order, predictions, annotator, project, workers, item_deadline_ms, autostart, keys, lang, theme, delivery (did you mean `annotator`?)",
         ),
         (
             "a script as model",
@@ -117,7 +152,7 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         (
             "a number as model",
             json!({"model": 5}),
-            "`model`: found 5, expected the address of a manifest, or an object",
+            "`model`: found 5, expected the address of a manifest, or an object of url, max_bytes and head",
         ),
         (
             "no address of the model",
@@ -128,6 +163,16 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
             "too large a model",
             json!({"model": {"url": "a", "max_bytes": 536_870_913}}),
             "`model.max_bytes`: found 536870913, expected a whole number from 1 to 536870912",
+        ),
+        (
+            "a head that is a script",
+            json!({"model": {"url": "a", "head": "data:application/json,{}"}}),
+            "`model.head`: found \"data:application/json,{}\", expected an http, https or blob address, or a relative one",
+        ),
+        (
+            "a head without its model",
+            json!({"model": {"head": "head.json"}}),
+            "`model.url`: found nothing, expected a value",
         ),
         (
             "a list as items",
@@ -249,6 +294,91 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
             "a negative seed",
             when(json!({"sample": {"percent": 1, "seed": -1}})),
             "`policy.defer_when.sample.seed`: found -1, expected a whole number from 0 to 9007199254740991",
+        ),
+        (
+            "a promise in percent",
+            promise(json!(95)),
+            "`policy.target`: found 95, expected a number from 0.5 to 0.999",
+        ),
+        (
+            "a promise of perfection",
+            promise(json!(1)),
+            "`policy.target`: found 1, expected a number from 0.5 to 0.999",
+        ),
+        (
+            "a promise in words",
+            promise(json!("95 %")),
+            "`policy.target`: found \"95 %\", expected a number from 0.5 to 0.999, or an object with such an accuracy",
+        ),
+        (
+            "a promise of nothing",
+            promise(json!({"confidence": 0.9})),
+            "`policy.target.accuracy`: found nothing, expected a value",
+        ),
+        (
+            "everything wrong with a promise",
+            promise(json!({"confidence": 1, "audits": 0, "monitor": -1, "seed": 0.5, "per_label": 1})),
+            "`policy.target.accuracy`: found nothing, expected a value\n\
+             `policy.target.confidence`: found 1, expected a number from 0.5 to 0.999\n\
+             `policy.target.audits`: found 0, expected a number from 0.01 to 1\n\
+             `policy.target.monitor`: found -1, expected a number from 0 to 0.3\n\
+             `policy.target.seed`: found 0.5, expected a whole number from 0 to 9007199254740991\n\
+             `policy.target.per_label`: found 1, expected true or false",
+        ),
+        (
+            "an unknown key of a promise",
+            promise(json!({"accuracy": 0.9, "delta": 0.1})),
+            "`policy.target.delta`: found an unknown key, expected one of accuracy, confidence, audits, monitor, seed, per_label",
+        ),
+        (
+            "a promise and a threshold",
+            json!({"policy": {"target": 0.95, "accept_at": 0.9}}),
+            "`policy.accept_at`: found accept_at beside target, expected one of them: a target finds thresholds and checks by itself",
+        ),
+        (
+            "a promise and a label's threshold",
+            json!({"policy": {"target": {"accuracy": 0.95}, "per_label": {}}}),
+            "`policy.per_label`: found per_label beside target, expected one of them",
+        ),
+        (
+            "a promise and checks",
+            json!({"policy": {"target": 0.95, "audit_when": {"sample": {"percent": 5}}}}),
+            "`policy.audit_when`: found audit_when beside target, expected one of them",
+        ),
+        (
+            "learning in words",
+            json!({"learning": "yes"}),
+            "`learning`: found \"yes\", expected true, false or an object of hold_out, seed and memory_mb",
+        ),
+        (
+            "everything held out",
+            json!({"learning": {"hold_out": 1}}),
+            "`learning.hold_out`: found 1, expected a number from 0 to 0.5",
+        ),
+        (
+            "a seed below zero",
+            json!({"learning": {"seed": -1}}),
+            "`learning.seed`: found -1, expected a whole number from 0 to 9007199254740991",
+        ),
+        (
+            "no memory",
+            json!({"learning": {"memory_mb": 0}}),
+            "`learning.memory_mb`: found 0, expected a whole number from 1 to 2048",
+        ),
+        (
+            "an unknown key of learning",
+            json!({"learning": {"holdout": 0.1}}),
+            "`learning.holdout`: found an unknown key, expected one of hold_out, seed, memory_mb (did you mean `hold_out`?)",
+        ),
+        (
+            "which answers may be added",
+            json!({"open_labels": ["owl"]}),
+            "`open_labels`: found a list of 1, expected true or false",
+        ),
+        (
+            "another order",
+            json!({"order": {"by": "doubt"}}),
+            "`order.by`: found \"doubt\", expected \"margin\" or \"least_confidence\" or \"entropy\" or \"random\" or \"diverse\"",
         ),
         (
             "a share in percent",
@@ -376,6 +506,16 @@ fn beyond_the_schema() -> Vec<(&'static str, Value, &'static str)> {
             "`policy`: found 64 conditions, expected at most 63",
         ),
         (
+            "sixty-three conditions beside a promise",
+            json!({"policy": {"target": 0.95, "defer_when": {"any": vec![json!({"margin_below": 0.1}); 62]}}}),
+            "`policy`: found 63 conditions, expected at most 62",
+        ),
+        (
+            "more checks after the promise than before",
+            promise(json!({"accuracy": 0.9, "audits": 0.1, "monitor": 0.2})),
+            "`policy.target.monitor`: found 0.2, expected a number from 0 to 0.1",
+        ),
+        (
             "an unknown label",
             json!({"labels": ["cat", "dog"], "policy": {"per_label": {"cta": 1}, "audit_when": {"label_in": ["cat", "owl"]}}}),
             "`policy.per_label.cta`: found the label \"cta\", expected the id of a label: cat, dog\n`policy.audit_when.label_in[1]`: found the label \"owl\", expected",
@@ -449,6 +589,10 @@ fn what_is_read_is_what_stands_there() {
     let config = parse(&everything()).unwrap();
     let model = config.model.as_ref().unwrap();
     assert_eq!((&*model.url, model.max_bytes), ("models/pets/model.json", 1_000_000));
+    assert_eq!(model.head.as_deref(), Some("../heads/pets.json"));
+    assert_eq!(config.learning, Some(Learning { hold_out: 0.2, seed: 4, memory_mb: 64 }));
+    assert_eq!((config.open_labels, config.order.by), (true, Strategy::Entropy));
+    assert_eq!(config.target(), None);
     assert_eq!(config.items.url.as_deref(), Some("https://cdn.example.org/items.jsonl"));
     assert_eq!(config.items.pixel_limit, 1_000_000);
     assert_eq!(config.question.as_deref(), Some("Which animal?"));
@@ -485,8 +629,42 @@ fn what_is_read_is_what_stands_there() {
             ]),
         ])),
         audit_when: Some(Condition::Sample { percent: 5.0, seed: 7 }),
+        blind: None,
     };
     assert_eq!(policy, expected);
+}
+
+#[test]
+fn a_promise_accepts_nothing_before_it_is_earned_and_checks_a_sample_blind() {
+    let written = promise(
+        json!({"accuracy": 0.98, "confidence": 0.95, "audits": 0.2, "monitor": 0.1, "seed": 9, "per_label": true}),
+    );
+    let config = parse(&written).unwrap();
+    let rules = config.target().unwrap();
+    let expected = TargetRules {
+        target: Target { accuracy: 0.98, confidence: 0.95 },
+        audit_share: 0.2,
+        monitor_share: 0.1,
+        seed: 9,
+        per_label: true,
+    };
+    assert_eq!(rules, expected);
+    let policy = config.policy(&labels()).unwrap();
+    assert_eq!((policy.accept_at, policy.blind), (NOTHING, Some(Sampling { share: 0.2, seed: 9 })));
+
+    let short = parse(&promise(json!(0.97))).unwrap().target().unwrap();
+    assert_eq!(short, TargetRules::usual(0.97));
+    let fewer = parse(&promise(json!({"accuracy": 0.97, "audits": 0.02}))).unwrap().target().unwrap();
+    assert_eq!((fewer.audit_share, fewer.monitor_share), (0.02, 0.02), "never more checks than before");
+}
+
+#[test]
+fn learning_is_on_unless_it_is_switched_off() {
+    let learning = |written: Value| parse(&json!({"learning": written})).unwrap().learning;
+    assert_eq!(Config::default().learning, Some(Learning::default()));
+    assert_eq!(learning(json!(true)), Some(Learning::default()));
+    assert_eq!(learning(json!({"memory_mb": 1})), Some(Learning { memory_mb: 1, ..Learning::default() }));
+    assert_eq!(learning(json!(false)), None);
 }
 
 #[test]
@@ -514,6 +692,11 @@ fn the_defaults_of_the_schema_are_those_of_the_parser() {
     }
     let mut written = defaults(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     assert_eq!(written["model"], json!({"max_bytes": 134_217_728}));
+    assert_eq!(written["learning"], json!({"hold_out": 0.1, "seed": 1, "memory_mb": 256}));
+    // A target stands in place of the thresholds, and its accuracy has no default.
+    let mut target = written["policy"].as_object_mut().unwrap().remove("target").unwrap();
+    target["accuracy"] = json!(0.9);
+    assert_eq!(parse(&promise(target)).unwrap(), parse(&promise(json!(0.9))).unwrap());
     written["model"]["url"] = "model.json".into();
     let expected = parse(&json!({"model": "model.json"})).unwrap();
     let policy = parse(&written).unwrap().policy(&labels()).unwrap();
@@ -547,6 +730,12 @@ fn labels_come_from_the_manifest_or_the_configuration_and_their_absence_is_said(
     assert_eq!(Config::default().labels(Some(&labels())).unwrap(), labels());
     let said = Config::default().labels(None).unwrap_err().to_string();
     assert!(said.contains("found neither a model nor labels, expected `model`"), "{said}");
+    let none = LabelSet::default();
+    let said = Config::default().labels(Some(&none)).unwrap_err().to_string();
+    let expected = "`open_labels`: found false beside a model that names less than two labels, expected true (the person adds the answers), or a manifest that names them";
+    assert_eq!(said, expected);
+    let open = parse(&json!({"model": "m", "open_labels": true})).unwrap();
+    assert_eq!(open.labels(Some(&none)).unwrap(), none);
     let config = parse(&json!({"model": "m", "policy": {"per_label": {"fish": 1}}})).unwrap();
     let said = config.policy(&labels()).unwrap_err().to_string();
     assert_eq!(
@@ -615,12 +804,11 @@ fn what_is_wrong_with_an_attribute_is_said_of_the_attribute() {
 
 #[test]
 fn addresses_in_a_file_are_relative_to_the_file() {
-    let file =
-        json!({"model": {"url": "m.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}});
+    let file = json!({"model": {"url": "m.json", "head": "h.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}});
     let resolve = |address: &str| Some(format!("https://host/config/{address}"));
     assert_eq!(
         rebase(file, &resolve),
-        json!({"model": {"url": "https://host/config/m.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}})
+        json!({"model": {"url": "https://host/config/m.json", "head": "https://host/config/h.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}})
     );
 }
 

@@ -729,3 +729,21 @@ fn slips_of_the_person_come_first_in_the_list_of_suspects() {
     assert!(corrected * 10 >= found * 8, "{corrected} of {found} suggest what is right");
     assert!(slips.iter().all(|slip| slip.p_suggested > slip.p_given && slip.given != slip.suggested));
 }
+
+#[test]
+fn a_model_without_labels_learns_those_that_the_person_adds() {
+    let mut learner = Learner::new(embedder(0, 2));
+    let rows = [[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.1], [0.05, 1.0]];
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(learner.take(key(i), &[], row), None);
+    }
+    learner.answer(key(0), train(0));
+    assert_eq!(learner.learn().trained, 0, "an answer whose label is not there yet");
+    learner.add_labels(2);
+    for (i, k) in [(1, 0), (2, 1), (3, 1)] {
+        learner.answer(key(i), train(k));
+    }
+    assert_eq!(learner.learn().trained, 4);
+    let said = predictions(&learner);
+    assert_eq!((said[&key(4)].label(), said[&key(2)].label()), (label(0), label(1)));
+}

@@ -17,7 +17,8 @@ fn pictures() -> Value {
         "outputs": {"scores": {"name": "logits", "as": "logits", "activation": "softmax"},
             "features": {"name": "features"}},
         "labels": [{"id": "bag", "name": "Bag"}, "boot"],
-        "temperature": 1.2, "question": "Which piece of clothing is this?", "licence": "MIT", "card": "README.md"
+        "temperature": 1.2, "question": "Which piece of clothing is this?", "licence": "MIT", "card": "README.md",
+        "updates": "https://models.example.org/fashion-cnn/latest.json"
     })
 }
 
@@ -25,6 +26,11 @@ fn rows() -> Value {
     let mut manifest = pictures();
     manifest["input"] = json!({"kind": "numbers", "columns": ["rain", "wind"]});
     manifest
+}
+
+/// A model that gives features only, with these labels.
+fn embedder(labels: Option<Value>) -> Value {
+    with(with(pictures(), "/outputs/scores", None), "/labels", labels)
 }
 
 /// A manifest with the value at the pointer replaced; without it if there is no value.
@@ -66,6 +72,11 @@ fn good() -> Vec<(&'static str, Value)> {
             set("/outputs/scores", json!({"as": "probabilities", "activation": "sigmoid"})),
         ),
         ("features only", without("/outputs/scores")),
+        ("features only, the answers left to the person", embedder(None)),
+        ("null for such answers", embedder(Some(Value::Null))),
+        ("no answer yet", embedder(Some(json!([])))),
+        ("one answer, the others left to the person", embedder(Some(json!(["bag"])))),
+        ("no newer model to look for", without("/updates")),
         ("scores only", without("/outputs/features")),
         ("null for nothing", set("/outputs/features", Value::Null)),
         ("no name of the input", without("/input/name")),
@@ -95,7 +106,7 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         (
             "a misspelt key",
             set("/lables", json!([])),
-            "`lables`: found an unknown key, expected one of $schema, schema, name, version, file, sha256, bytes, input, outputs, labels, temperature, question, licence, card (did you mean `labels`?)",
+            "`lables`: found an unknown key, expected one of $schema, schema, name, version, file, sha256, bytes, input, outputs, labels, temperature, question, licence, card, updates (did you mean `labels`?)",
         ),
         ("no name", without("/name"), "`name`: found nothing, expected a value"),
         ("a blank name", set("/name", json!(" ")), "`name`: found \" \", expected a text that is not empty"),
@@ -242,6 +253,32 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
             set("/labels", json!(["bag"])),
             "`labels`: found a list of 1, expected a list of 2 to 65535 labels",
         ),
+        ("no labels for the scores", without("/labels"), "`labels`: found nothing, expected a value"),
+        (
+            "null as labels for the scores",
+            set("/labels", Value::Null),
+            "`labels`: found nothing, expected a value",
+        ),
+        (
+            "an embedder's label twice",
+            embedder(Some(json!(["bag", "bag"]))),
+            "`labels[1]`: found the id \"bag\", which labels[0] has",
+        ),
+        (
+            "an embedder's labels in words",
+            embedder(Some(json!("bag, boot"))),
+            "`labels`: found \"bag, boot\", expected a list",
+        ),
+        (
+            "more labels than records can tell apart",
+            embedder(Some((0..65_536).map(|n| json!(n.to_string())).collect())),
+            "`labels`: found a list of 65536, expected a list of at most 65535 labels",
+        ),
+        (
+            "no address of newer models",
+            set("/updates", json!(" ")),
+            "`updates`: found \" \", expected a text that is not empty",
+        ),
         (
             "an empty label",
             set("/labels/1", json!("")),
@@ -344,4 +381,16 @@ fn what_is_read_is_what_stands_there() {
     assert_eq!(card.labels.iter().map(|(_, label)| &*label.name).collect::<Vec<_>>(), ["Bag", "boot"]);
     assert!(matches!(card.input, InputSpec::Image(_)));
     assert!((card.temperature.get() - 1.2).abs() < 1e-6);
+    assert_eq!(card.updates.as_deref(), Some("https://models.example.org/fashion-cnn/latest.json"));
+}
+
+#[test]
+fn a_model_that_starts_from_nothing_leaves_its_answers_to_the_person() {
+    let names = |manifest: Value| {
+        let card = parse(&manifest.to_string()).unwrap();
+        assert_eq!((card.scores, card.features.as_deref()), (None, Some("features")));
+        card.labels.iter().map(|(_, label)| label.name.to_string()).collect::<Vec<_>>()
+    };
+    assert!(names(embedder(None)).is_empty());
+    assert_eq!(names(embedder(Some(json!(["bag"])))), ["bag"]);
 }

@@ -13,6 +13,35 @@ export interface Progress {
   aside: number; share_by_model: number | null; seconds_per_answer: number | null;
   records: number; unsaved: number; undelivered: number; delivered: number; refused: number;
 }
+/** Shares are 0 to 1, times seconds or (`at`) milliseconds since 1970; null: not known. Formulas: docs/statistics.md. */
+export interface Figures {
+  arrived: number; waiting: number; by_model: number; answered: number; share_by_model: number | null;
+  seconds: number; seconds_per_answer: number | null; settled_per_minute: number | null;
+  /** What the model would have settled, by blind checks; low and high: the interval with 90 % confidence. */
+  accepted: Tally & { low: number; high: number };
+  roles: { deferred: number; audit: number; review: number; manual: number };
+  settled: [seconds: number, at: number, by_model: number, answered: number][];
+  stretches: { answers: number; settled: number; seconds: number }[];
+  risk_coverage: [confidence: number, coverage: number, accuracy: number][];
+  reliability: { raw: Reliability; calibrated: Reliability };
+  /** Rows: the model, columns: the person; `other`: the last of each stands for all labels that are not named. */
+  confusion: { labels: string[]; other: boolean; counts: number[]; all: Tally };
+  agreement: { shown: "hidden" | "shown" | "after"; role: keyof Figures["roles"]; n: number; agreed: number }[];
+  promise: null | {
+    target: number; confidence: number; earned: boolean; threshold: number | null; bound: number | null;
+    audits: number; errors: number; needed: number; answered: number; waiting: number;
+    lost: boolean; alarms: number; evidence: number;
+  };
+  /** The last refit. `kept`: the head of so many answers stays, a newer one was worse. Pairs: before, after. */
+  lesson: null | {
+    head_version: number; trained: number; held_out: number; kept: number | null; temperature: number;
+    log_loss: [number, number] | null; calibration_error: [number, number] | null;
+  };
+  /** Answers that the model contradicts so much that they may be slips. */
+  slips: number;
+}
+export interface Tally { n: number; right: number; accuracy: number | null }
+export interface Reliability { ece: number | null; bins: { n: number; right: number; confidence: number }[] }
 
 export interface HitlEvents {
   /** The first worker has the model, or there is none to wait for. */
@@ -25,6 +54,10 @@ export interface HitlEvents {
   "hitl-corrected": { record: Record<string, unknown>; durable: boolean };
   /** The server has these records. */
   "hitl-delivered": { ids: string[] };
+  /** The figures were reckoned anew, while the page learns. */
+  "hitl-progress": Figures;
+  /** There is a newer model; one that fits waits for takeNewer(). */
+  "hitl-model": { version: string; fits: boolean };
   "hitl-done": { arrived: number; accepted: number; answered: number; aside: number };
   "hitl-error": {
     code: "start" | "configuration" | "model" | "items" | "item" | "workers" | "refused";
@@ -36,6 +69,10 @@ export class HitlLabeler extends HTMLElement {
   config: object | undefined;
   items: Iterable<Item> | AsyncIterable<Item> | undefined;
   acceptAt: number;
+  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts. */
+  target: number | null;
+  /** Before the first hitl-progress: promise, lesson and slips alone. Null before the start. */
+  readonly figures: Partial<Figures> | null;
   readonly progress: Progress | null;
   readonly kernels: { purpose: string; name: string }[];
   /** How many items each threshold (default 0.50 to 1.00 in hundredths) would settle. */
@@ -47,7 +84,10 @@ export class HitlLabeler extends HTMLElement {
   addItems(items: Iterable<Item> | AsyncIterable<Item>): void;
   /** Resolves once every record is stored and, if there is a server, there. */
   flush(): Promise<void>;
-  download(format?: "jsonl" | "csv", options?: { save?: boolean }): Promise<Blob>;
+  /** Moves over to the newer model; answers stay. */
+  takeNewer(): void;
+  /** The records; or what was learned: the ONNX file, its manifest, or the head alone. */
+  download(format?: "jsonl" | "csv" | "model" | "manifest" | "head", options?: { save?: boolean }): Promise<Blob>;
 }
 
 declare global {

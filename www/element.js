@@ -153,7 +153,7 @@ export class HitlLabeler extends Base {
     this.#call((mounted) => mounted.setTarget(value ?? undefined));
   }
 
-  /** Every figure of the cycle, as `hitl-progress` told it last; null before the first answer. */
+  /** Every figure of the cycle, as `hitl-progress` told it last, with promise and lesson as they stand; null before the start. */
   get figures() {
     return this.#mounted?.figures() ?? null;
   }

@@ -27,7 +27,7 @@ pub struct ModelCard {
     pub scores: Option<ScoresOutput>,
     /// The graph's feature output by name, if there is one.
     pub features: Option<String>,
-    /// The answers, in the order of the scores.
+    /// The answers, in the order of the scores; of a model without scores there may be less than two.
     pub labels: LabelSet,
     /// Calibration that the model's maker measured.
     pub temperature: Temperature,

@@ -124,16 +124,25 @@ impl Config {
     /// The answers that there are: the manifest's, or without a model those of the configuration.
     ///
     /// # Errors
-    /// There is neither a manifest nor a list of labels.
+    /// There is neither a manifest nor a list of labels; or the manifest names less than two labels, and the
+    /// person may not add any.
     pub fn labels(&self, manifest: Option<&LabelSet>) -> Result<LabelSet, Problems> {
-        manifest.or(self.labels.as_ref()).cloned().ok_or_else(|| {
-            Problems(vec![Problem {
-                path: String::new(),
-                found: "neither a model nor labels".into(),
-                expected: "`model` (the address of a manifest) or `labels` (a list of the possible answers)"
-                    .into(),
-            }])
-        })
+        let problem = |path: &str, found: &str, expected: &str| {
+            Err(Problems(vec![Problem { path: path.into(), found: found.into(), expected: expected.into() }]))
+        };
+        match manifest.or(self.labels.as_ref()) {
+            None => problem(
+                "",
+                "neither a model nor labels",
+                "`model` (the address of a manifest) or `labels` (a list of the possible answers)",
+            ),
+            Some(labels) if labels.len() < 2 && !self.open_labels => problem(
+                "open_labels",
+                "false beside a model that names less than two labels",
+                "true (the person adds the answers), or a manifest that names them",
+            ),
+            Some(labels) => Ok(labels.clone()),
+        }
     }
 
     /// When the model may settle an item alone.

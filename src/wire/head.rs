@@ -1,12 +1,16 @@
 //! A learned head as a file, version 1: what one visitor's answers taught, for another visitor or the next visit.
 //!
 //! Published as `www/schema/head.v1.schema.json`; `tests/head.rs` holds the two together. A head is bound to its
-//! model by the digest of the model's file, and to the meaning of its rows by the label ids.
+//! model by the digest of the model's file, and to the meaning of its rows by the label ids. The parser knows the
+//! manifest, the schema does not: whose head it is and how long its lists are is the parser's alone.
+
+use serde_json::Value;
 
 use crate::domain::correction::ModelName;
 use crate::domain::label::LabelSet;
-use crate::input::card::ModelCard;
+use crate::input::card::{Digest, ModelCard};
 use crate::reader::{Node, Problems, read_text};
+use crate::wire::manifest::optional;
 
 /// What the file's `schema` says.
 pub const SCHEMA: &str = "hitl-labeler/head/1";
@@ -61,7 +65,7 @@ pub fn write(head: &HeadFile, model: &ModelName, labels: &LabelSet) -> String {
 }
 
 fn quoted(word: &str, text: &mut String) {
-    text.push_str(&serde_json::Value::from(word).to_string());
+    text.push_str(&Value::from(word).to_string());
 }
 
 fn numbers(row: &[f32], text: &mut String) {
@@ -93,63 +97,103 @@ fn head(node: &Node<'_>, card: &ModelCard) -> Option<HeadFile> {
         "bias",
         "weights",
     ])?;
+    // Everything is read before the first `?`, so that all problems are reported at once.
+    let editor_schema = optional(&fields, "$schema", |node| node.text());
     let schema = fields.required("schema").and_then(|node| node.choice(&[(SCHEMA, ())]));
-    let model = fields.required("model").and_then(|node| {
-        let fields = node.object(&["name", "version", "sha256"])?;
-        let digest = fields.required("sha256")?;
-        match digest.text()? {
-            sha256 if sha256 == card.sha256.to_string() => Some(()),
-            _ => digest.wrong(format!(
-                "the digest of the model that the manifest names, {}: a head fits its own model only",
-                card.sha256
-            )),
-        }
-    });
-    let scaling = fields
-        .required("kind")
-        .and_then(|node| node.choice(&[("linear", false), ("scaling", true)]))
-        .filter(|_| true);
-    let labels = fields.required("labels").and_then(|node| {
-        let list = node.list()?;
-        let ids: Vec<_> = list.iter().filter_map(|node| node.text()).collect();
-        let fit = ids.len() == card.labels.len()
-            && ids.iter().zip(card.labels.iter()).all(|(id, (_, label))| *id == &*label.id);
-        if fit { Some(ids.len()) } else { node.report("other labels", "the model's labels, in its order") }
-    });
+    let model = fields.required("model").and_then(|node| model(&node, card));
+    let scaling =
+        fields.required("kind").and_then(|node| node.choice(&[("linear", false), ("scaling", true)]));
+    let labels = fields.required("labels").and_then(|node| labels(&node, card));
     let answers = fields
         .required("answers")
         .and_then(|node| u32::try_from(node.integer(0..=i64::from(u32::MAX))?).ok());
     #[allow(clippy::cast_possible_truncation)]
     let temperature =
         fields.required("temperature").and_then(|node| node.number(0.05..=20.0)).map(|t| t as f32);
-    let labels = labels?;
-    let bias = fields.required("bias").and_then(|node| row(&node, Some(labels)));
-    let weights = fields.required("weights").and_then(|node| {
-        let rows = node.list()?;
-        if rows.len() != labels {
-            return node.wrong(format!("a list of {labels} rows, one a label"));
-        }
-        let width = rows.first()?.list()?.len();
-        let rows: Vec<_> = rows.iter().map(|node| row(node, Some(width))).collect();
-        rows.into_iter().collect::<Option<Vec<_>>>()
-    });
+    let bias = fields.required("bias").and_then(|node| row(&node, Some(card.labels.len())));
+    // A scaling head has one weight a label; the width of the others is the model's, which only its graph knows.
+    let width = scaling.and_then(|scaling| scaling.then_some(1));
+    let weights = fields.required("weights").and_then(|node| rows(&node, card.labels.len(), width));
+    editor_schema?;
     schema?;
     model?;
+    labels?;
     Some(HeadFile {
         scaling: scaling?,
         answers: answers?,
         temperature: temperature?,
         bias: bias?,
-        weights: weights?.concat(),
+        weights: weights?,
     })
 }
 
-fn row(node: &Node<'_>, width: Option<usize>) -> Option<Vec<f32>> {
-    let list = node.list()?;
-    if width.is_some_and(|width| list.len() != width) {
-        return node.wrong(format!("a list of {} numbers", width.unwrap_or_default()));
+fn model(node: &Node<'_>, card: &ModelCard) -> Option<()> {
+    let fields = node.object(&["name", "version", "sha256"])?;
+    let name = fields.required("name").and_then(|node| node.name());
+    let version = fields.required("version").and_then(|node| node.name());
+    let sha256 = fields.required("sha256").and_then(|node| {
+        let own = Digest::from_hex(node.text()?).is_some_and(|sha256| sha256 == card.sha256);
+        if own {
+            return Some(());
+        }
+        node.wrong(format!(
+            "the digest of the model that the manifest names, {}: a head fits its own model only",
+            card.sha256
+        ))
+    });
+    name?;
+    version?;
+    sha256
+}
+
+/// The rows mean the model's labels, and in its order.
+fn labels(node: &Node<'_>, card: &ModelCard) -> Option<()> {
+    let nodes = node.list()?;
+    let count = card.labels.len();
+    if nodes.len() != count {
+        return node.wrong(format!("a list of {count}: the labels that the manifest names, in its order"));
     }
+    let each = nodes.iter().zip(card.labels.iter()).map(|(node, (_, label))| match node.text()? {
+        id if *id == *label.id => Some(()),
+        _ => node.wrong(format!("{:?}, which the manifest names at this place", label.id)),
+    });
+    // All of them, so that each one is reported.
+    each.fold(Some(()), Option::and)
+}
+
+/// The rows of a matrix one after the other.
+fn rows(node: &Node<'_>, count: usize, width: Option<usize>) -> Option<Vec<f32>> {
+    let nodes = node.list()?;
+    if nodes.len() != count {
+        return node.wrong(format!("a list of {count} rows, one a label"));
+    }
+    // Rows of one width: without another word the first one's.
+    let first = nodes.first().and_then(|row| row.value().as_array()).map(Vec::len);
+    let width = width.or(first);
+    if let (Some(row), Some(0)) = (nodes.first(), width) {
+        return row.wrong("a list of numbers that is not empty");
+    }
+    let rows: Vec<_> = nodes.iter().map(|node| row(node, width)).collect();
+    Some(rows.into_iter().collect::<Option<Vec<_>>>()?.concat())
+}
+
+/// Numbers that single precision holds with room to reckon.
+fn row(node: &Node<'_>, width: Option<usize>) -> Option<Vec<f32>> {
+    const MOST: f64 = 1e30;
+    let list = node.value().as_array();
+    if let (Some(list), Some(width)) = (list, width)
+        && list.len() != width
+    {
+        return node.wrong(format!("a list of {width} numbers"));
+    }
+    // A head may have a million numbers: nodes with their paths are made only where one is wrong.
     #[allow(clippy::cast_possible_truncation)]
-    let row: Vec<_> = list.iter().map(|node| node.number(-1e30..=1e30).map(|number| number as f32)).collect();
-    row.into_iter().collect()
+    let number = |value: &Value| value.as_f64().filter(|n| n.abs() <= MOST).map(|n| n as f32);
+    if let Some(row) = list.and_then(|list| list.iter().map(number).collect()) {
+        return Some(row);
+    }
+    for node in node.list()? {
+        let _: Option<f64> = node.number(-MOST..=MOST);
+    }
+    None
 }

@@ -2,6 +2,9 @@
 //!
 //! Published as `www/schema/model.v1.schema.json`; `tests/manifest.rs` holds the two together. Only what
 //! a JSON Schema cannot say (label ids that are unique beside differing names) is the parser's alone.
+//!
+//! A model with scores names two labels or more, one a score. One that gives features only starts from nothing:
+//! it may name some, one or none, and the person adds the others in the page.
 
 use crate::domain::label::{Label, LabelSet};
 use crate::domain::prediction::{Activation, ScoreScale, Temperature};
@@ -62,7 +65,13 @@ fn card(node: &Node<'_>) -> Option<ModelCard> {
     let bytes = fields.required("bytes").and_then(|node| node.integer(1..=i64::from(MAX_MODEL_BYTES)));
     let input = fields.required("input").and_then(|node| InputSpec::read(&node));
     let outputs = fields.required("outputs").and_then(|node| outputs(&node));
-    let labels = fields.required("labels").and_then(|node| labels(&node));
+    let labels = match &outputs {
+        Some((None, _)) => match fields.optional("labels") {
+            Some(node) => some_labels(&node),
+            None => Some(LabelSet::default()),
+        },
+        _ => fields.required("labels").and_then(|node| labels(&node)),
+    };
     let temperature = optional(&fields, "temperature", |node| {
         #[allow(clippy::cast_possible_truncation)]
         let degrees = node.number(0.05..=20.0)? as f32;
@@ -133,10 +142,19 @@ fn outputs(node: &Node<'_>) -> Option<(Option<ScoresOutput>, Option<String>)> {
     }
 }
 
+/// Labels to choose from: fewer than two are no question.
 pub(super) fn labels(node: &Node<'_>) -> Option<LabelSet> {
-    let nodes = node.list()?;
-    if !(2..=MAX_LABELS).contains(&nodes.len()) {
+    if node.value().as_array().is_some_and(|list| list.len() < 2) {
         return node.wrong(format!("a list of 2 to {MAX_LABELS} labels"));
+    }
+    some_labels(node)
+}
+
+/// Labels that others will be added to.
+fn some_labels(node: &Node<'_>) -> Option<LabelSet> {
+    let nodes = node.list()?;
+    if nodes.len() > MAX_LABELS {
+        return node.wrong(format!("a list of at most {MAX_LABELS} labels"));
     }
     let read: Vec<Option<Label>> = nodes.iter().map(label).collect();
     let mut first_of = std::collections::HashMap::new();

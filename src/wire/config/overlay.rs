@@ -80,7 +80,7 @@ pub fn merge(below: Json, above: Json) -> Json {
 /// Makes the relative addresses of a configuration file absolute: they are meant relative to the file.
 #[must_use]
 pub fn rebase(mut document: Json, resolve: &dyn Fn(&str) -> Option<String>) -> Json {
-    for pointer in ["/model", "/model/url", "/items", "/items/url", "/delivery/url"] {
+    for pointer in ["/model", "/model/url", "/model/head", "/items", "/items/url", "/delivery/url"] {
         let Some(Json::String(text)) = document.pointer_mut(pointer) else { continue };
         if !text.trim().is_empty() && address::scheme(text).is_none() {
             *text = resolve(text).unwrap_or_else(|| text.clone());

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::policy::{Bound, Condition, MOST_CONDITIONS, MetaTest, NOTHING, Policy};
+use crate::domain::promise::Target;
 use crate::domain::session::TargetRules;
 use crate::reader::{Node, Problem, Problems};
 use crate::wire::correction::from_json;
@@ -159,7 +160,7 @@ fn target(node: &Node<'_>) -> Option<TargetRules> {
     }
     let fields = node.object(&["accuracy", "confidence", "audits", "monitor", "seed", "per_label"])?;
     let accuracy = fields.required("accuracy").and_then(|node| accuracy(&node));
-    let mut rules = TargetRules::usual(accuracy?);
+    let mut rules = TargetRules::usual(accuracy.unwrap_or(Target::default().accuracy));
     fields.fill("confidence", &mut rules.target.confidence, |node| node.number(0.5..=0.999));
     fields.fill("audits", &mut rules.audit_share, |node| node.number(0.01..=1.0));
     rules.monitor_share = rules.monitor_share.min(rules.audit_share);
@@ -168,7 +169,7 @@ fn target(node: &Node<'_>) -> Option<TargetRules> {
     }
     fields.fill("seed", &mut rules.seed, seed);
     fields.fill("per_label", &mut rules.per_label, |node| node.boolean());
-    Some(rules)
+    accuracy.map(|_| rules)
 }
 
 const CONDITIONS: [&str; 11] = [
