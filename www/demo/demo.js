@@ -2,6 +2,7 @@
 
 const SETS = {
   clothing: { model: "models/fashion-cnn/model.json", items: "demo/data/fashion/items.jsonl", threshold: 0.9 },
+  camera: { model: "models/fashion-cnn/model.json", make: otherCamera, threshold: 0.9 },
   weather: { model: "models/weather-mlp/model.json", items: "demo/data/weather/items.jsonl", threshold: 0.8 },
   photos: { model: "models/efficientnet-lite0/model.json", threshold: 0.6 },
   samples: { model: "models/efficientnet-lite0/model.json", items: "demo/data/photos/items.jsonl", threshold: 0.6 },
@@ -38,6 +39,7 @@ function show(name) {
     ...(endpoint && { delivery: { url: endpoint } }),
     project: `demo-${name}`,
   };
+  if (set.make) next.items = set.make();
   // The old element gives back its workers, listeners and memory by being removed.
   place.replaceChildren(next);
   labeler = next;
@@ -51,6 +53,20 @@ function show(name) {
   next.addEventListener("hitl-corrected", ({ detail }) => record(detail.record));
   next.addEventListener("hitl-delivered", ({ detail }) => detail.ids.forEach(arrived));
   draw();
+}
+
+/** The clothing as another camera gives it: mirrored and darker. The model was not made for it. */
+async function* otherCamera() {
+  const lines = (await (await fetch("demo/data/fashion/items.jsonl")).text()).trim().split("\n");
+  const canvas = new OffscreenCanvas(28, 28).getContext("2d", { willReadFrequently: true });
+  canvas.filter = "brightness(0.6)";
+  canvas.setTransform(-1, 0, 0, 1, 28, 0);
+  for (const line of lines) {
+    const { id, image } = JSON.parse(line);
+    const picture = await createImageBitmap(await (await fetch(image)).blob());
+    canvas.drawImage(picture, 0, 0);
+    yield { id, image: canvas.getImageData(0, 0, 28, 28) };
+  }
 }
 
 function nothingYet() {
