@@ -417,6 +417,35 @@ fn the_export_of_current_labels_and_the_counts_follow_undo_review_and_several_an
 }
 
 #[test]
+fn a_training_set_weighs_each_item_once() {
+    let (_data, collector) = start();
+    collector.send(JSON, json!(story()).to_string());
+    let lines = collector.get("/export?what=training").text;
+    let examples: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = examples
+        .iter()
+        .map(|e| (e["item_id"].as_str().unwrap(), e["label"].as_str().unwrap(), e["by"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a", "Dress", "person"),
+            ("b", "Coat", "model"),
+            ("c", "Sandal", "person"),
+            ("c", "Boot", "person")
+        ]
+    );
+    let accepted = &story()[1]["prediction"]["confidence"];
+    assert_eq!(examples[0]["weight"], json!(1.0));
+    assert_eq!(examples[1]["weight"], *accepted, "what only the model labelled weighs as it was sure");
+    assert_eq!((&examples[2]["weight"], &examples[3]["weight"]), (&json!(0.5), &json!(0.5)));
+    let csv = collector.get("/export?what=training&format=csv");
+    assert_eq!(csv.text.lines().next(), Some("item_id,label,weight,by,role"));
+    assert_eq!(csv.text.lines().nth(1), Some("\"a\",\"Dress\",1,person,review"));
+    assert_eq!(csv.text.lines().count(), 5);
+}
+
+#[test]
 fn an_empty_collector_hands_out_empty_files() {
     let (_data, collector) = start();
     assert_eq!(collector.get("/export").text, "");

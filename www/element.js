@@ -140,6 +140,8 @@ export class HitlLabeler extends Base {
   }
   set acceptAt(value) {
     this.setAttribute("accept-at", String(value));
+    // The attribute says nothing new if it was this value before a target came.
+    if (this.#mounted && Number(value) >= 0 && Number(value) <= 1) this.#mounted.acceptAt(Number(value));
   }
 
   /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */

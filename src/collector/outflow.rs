@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::tally::each_item;
-use crate::wire::export::{csv_header, csv_row};
-use crate::wire::record::Record;
+use crate::wire::export::{csv_header, csv_row, text};
+use crate::wire::record::{Kind, Record, Role};
 
 /// Bytes gathered before they are handed on.
 const CHUNK: usize = 64 << 10;
@@ -37,6 +37,22 @@ pub enum What {
     Current,
     /// Every record in the order of arrival.
     All,
+    /// A training set: [`Example`] for each current label, by item.
+    Training,
+}
+
+/// A line of a training set, for a trainer of the whole model.
+#[derive(Debug, serde::Serialize)]
+struct Example<'a> {
+    item_id: &'a str,
+    label: &'a str,
+    /// An item that persons answered weighs 1, shared evenly among its current answers; one that only the model
+    /// labelled weighs as much as the model was sure.
+    weight: f64,
+    /// `person` or `model`.
+    by: &'static str,
+    /// Why the person was asked: `audit` answers are blind, and best kept for testing.
+    role: &'a str,
 }
 
 /// The form of a file (see [`crate::wire::export`]).
@@ -101,10 +117,35 @@ impl Spout {
 
 fn pour(db: &Connection, export: Export, spout: &mut Spout) -> rusqlite::Result<()> {
     // One statement reads one state of the database, whatever is written meanwhile.
-    if export.format == Format::Csv {
-        spout.push(&csv_header());
+    match (export.format, export.what) {
+        (Format::Csv, What::Training) => {
+            spout.push("item_id,label,weight,by,role\r\n");
+        }
+        (Format::Csv, _) => {
+            spout.push(&csv_header());
+        }
+        (Format::JsonLines, _) => {}
     }
     match export.what {
+        What::Training => {
+            let mut failed = None;
+            each_item(db, "record", |records, current| {
+                let share = 1.0 / current.len().max(1) as f64;
+                current.into_iter().all(|place| {
+                    let line = records[place].1.as_deref().unwrap_or_default();
+                    match example(export.format, line, share) {
+                        Ok(line) => spout.push(&line),
+                        Err(why) => {
+                            failed = Some(why);
+                            false
+                        }
+                    }
+                })
+            })?;
+            if let Some(why) = failed {
+                return Err(why);
+            }
+        }
         What::All => {
             let mut query = db.prepare("SELECT record FROM records ORDER BY seq")?;
             let mut rows = query.query(())?;
@@ -137,14 +178,39 @@ fn pour(db: &Connection, export: Export, spout: &mut Spout) -> rusqlite::Result<
     Ok(())
 }
 
+/// One line of a training set; `share` is 1 over the number of current answers to the item.
+fn example(format: Format, line: &str, share: f64) -> rusqlite::Result<String> {
+    let record = Record::parse(line).map_err(unreadable)?;
+    let Some(answer) = &record.answer else { return Ok(String::new()) };
+    let (by, weight) = match record.kind {
+        Kind::Accepted => ("model", record.prediction.as_ref().map_or(0.0, |said| said.confidence)),
+        Kind::Correction | Kind::Undo => ("person", share),
+    };
+    let role = Role::WORDS.iter().find(|(_, role)| *role == record.role).map_or("", |(word, _)| word);
+    let example = Example { item_id: &record.item_id, label: &answer.label, weight, by, role };
+    match format {
+        Format::JsonLines => {
+            let mut line = serde_json::to_string(&example).map_err(unreadable)?;
+            line.push('\n');
+            Ok(line)
+        }
+        Format::Csv => {
+            let (item, label) = (text(Some(example.item_id)), text(Some(example.label)));
+            Ok(format!("{item},{label},{weight},{by},{role}\r\n"))
+        }
+    }
+}
+
+fn unreadable(why: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(why))
+}
+
 fn formed(format: Format, mut line: String) -> rusqlite::Result<String> {
     match format {
         Format::JsonLines => {
             line.push('\n');
             Ok(line)
         }
-        Format::Csv => Record::parse(&line).map(|record| csv_row(&record)).map_err(|why| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(why))
-        }),
+        Format::Csv => Record::parse(&line).map(|record| csv_row(&record)).map_err(unreadable),
     }
 }

@@ -210,6 +210,7 @@ async fn export(
         match (key.as_str(), value.as_str()) {
             ("what", "current") => export.what = What::Current,
             ("what", "all") => export.what = What::All,
+            ("what", "training") => export.what = What::Training,
             ("format", "jsonl") => export.format = Format::JsonLines,
             ("format", "csv") => export.format = Format::Csv,
             _ => {
@@ -217,7 +218,7 @@ async fn export(
                     StatusCode::BAD_REQUEST,
                     "unknown_parameter",
                     format!("{key}={value} is not known"),
-                    "use format=jsonl or csv, what=current or all",
+                    "use format=jsonl or csv, what=current, all or training",
                 ));
             }
         }
@@ -225,6 +226,7 @@ async fn export(
     let what = match export.what {
         What::Current => "current",
         What::All => "all",
+        What::Training => "training",
     };
     let (kind, ending) = match export.format {
         Format::JsonLines => ("application/x-ndjson", "jsonl"),

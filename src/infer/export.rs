@@ -142,7 +142,8 @@ pub fn with_head(
 ///
 /// `file` is the new file's address relative to the manifest's, `answers` how many the head was learned from (the
 /// version gets `+head.N`), `labels` the head's: more than the model's if some were added in the page. The
-/// temperature is 1, the file divides by it.
+/// temperature is 1, the file divides by it. The addresses of the model card and of newer models are left out: they
+/// are relative to the old place.
 ///
 /// # Errors
 /// [`ExportError::Manifest`] if `original` is not a manifest.
@@ -158,6 +159,11 @@ pub fn improved_manifest(
         serde_json::from_str(original).map_err(|why| ExportError::Manifest(why.to_string()))?;
     // Build metadata in the sense of semantic versioning; a model may be improved twice.
     let sign = if card.version.contains('+') { '.' } else { '+' };
+    // Addresses relative to the old place; and the next model of that place has another head.
+    if let Some(fields) = told.as_object_mut() {
+        fields.remove("updates");
+        fields.remove("card");
+    }
     told["version"] = format!("{}{sign}head.{answers}", card.version).into();
     told["file"] = file.into();
     told["sha256"] = Digest(Sha256::digest(&improved.file).into()).to_string().into();

@@ -47,6 +47,13 @@ struct Pending {
     rows: Rows,
 }
 
+/// A newer model that was found, where, and which one it is to follow.
+struct Newer {
+    manifest: Box<model::Manifest>,
+    url: String,
+    present: String,
+}
+
 /// What learns, and how it came to be.
 #[derive(Default)]
 pub struct Study {
@@ -58,7 +65,7 @@ pub struct Study {
     head: RefCell<Option<(Vec<f32>, Vec<f32>)>>,
     spec: RefCell<Option<ModelSpec>>,
     exports: RefCell<Vec<(Download, Function, Function)>>,
-    newer: RefCell<Option<Box<model::Manifest>>>,
+    newer: RefCell<Option<Newer>>,
     look: RefCell<Option<Timeout>>,
     /// Whether the items that differ most are asked first.
     pub(super) diverse: Cell<bool>,
@@ -446,14 +453,15 @@ impl Driver {
                     return;
                 }
                 match found.filter(|found| found.card.sha256.to_string() != present) {
-                    Some(found) => driver.offer(Box::new(found)),
+                    Some(found) => driver.offer(Newer { manifest: Box::new(found), url, present }),
                     None => driver.look_after(url, present, LOOK_EVERY_MS),
                 }
             });
         }));
     }
 
-    fn offer(&self, found: Box<model::Manifest>) {
+    fn offer(&self, newer: Newer) {
+        let found = &newer.manifest;
         let fits = self.session.borrow().as_ref().is_some_and(|session| {
             session
                 .labels()
@@ -465,7 +473,7 @@ impl Driver {
         let version: Arc<str> = found.card.version.as_str().into();
         let detail = json!({ "version": &*version, "fits": fits });
         if fits {
-            *self.study.newer.borrow_mut() = Some(found);
+            *self.study.newer.borrow_mut() = Some(newer);
             set(self.desk.newer, Some(version));
         }
         events::dispatch(&self.host, "hitl-model", &detail);
@@ -473,7 +481,7 @@ impl Driver {
 
     /// Moves over to the newer model: answers stay, everything is predicted again in the background.
     pub fn take_newer(self: &Rc<Self>) {
-        let Some(manifest) = self.study.newer.take() else { return };
+        let Some(Newer { manifest, url: from, present }) = self.study.newer.take() else { return };
         let (driver, generation) = (self.clone(), self.generation.get());
         let config = self.config.borrow().clone();
         spawn_local(async move {
@@ -493,11 +501,7 @@ impl Driver {
                         "hitl-error",
                         &json!({ "code": "model", "message": message }),
                     );
-                    return driver.look_after(
-                        manifest.updates.clone().unwrap_or_default(),
-                        String::new(),
-                        LOOK_EVERY_MS,
-                    );
+                    return driver.look_after(from, present, LOOK_EVERY_MS);
                 }
             };
             let prepared = driver.study.prepare(Some(&manifest), config.learning, None, &signal).await;

@@ -122,7 +122,7 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 /// A text's cell; empty for none.
-pub(super) fn text(content: Option<&str>) -> String {
+pub(crate) fn text(content: Option<&str>) -> String {
     let Some(content) = content else { return String::new() };
     let guard = content.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠', '\'']);
     format!("\"{}{}\"", if guard { "'" } else { "" }, content.replace('"', "\"\""))

@@ -72,6 +72,8 @@ pub(super) struct Learning {
     slips: Vec<Slip>,
     /// Predictions that wait for their turn to be taken over; the next one is the last.
     fresh: Vec<(ItemKey, Option<Prediction>)>,
+    /// Items to be asked first, once the predictions are taken over.
+    first: Vec<ItemKey>,
     /// Items that were predicted once more because the learner lacked their numbers.
     again: BTreeSet<ItemKey>,
 }
@@ -88,6 +90,7 @@ impl Learning {
             lesson: None,
             slips: Vec::new(),
             fresh: Vec::new(),
+            first: Vec::new(),
             again: BTreeSet::new(),
         }
     }
@@ -224,7 +227,9 @@ impl Session {
                 self.dispatcher.add(key);
             }
         }
-        self.ask_first(&spread);
+        if let Some(learning) = &mut self.learning {
+            learning.first = spread;
+        }
         // The promise is reckoned on the new head before any item is decided by it.
         self.reckon();
         self.command(Command::Tell(Milestone::Progressed));
@@ -250,11 +255,9 @@ impl Session {
         self.entry(item).and_then(|e| e.decision).is_some_and(|decision| decision.outcome == Outcome::Audit)
     }
 
-    /// Takes over new predictions, a slice at a time, and decides by them.
+    /// Takes over new predictions, a slice at a time, and decides by them; then asks first what is to be asked first.
     pub(super) fn rescore(&mut self, now: Timestamp) {
-        let Some(learning) = self.learning.as_mut().filter(|learning| !learning.fresh.is_empty()) else {
-            return;
-        };
+        let Some(learning) = &mut self.learning else { return };
         let left = learning.fresh.len().saturating_sub(RESCORE_AT_ONCE);
         let slice = learning.fresh.split_off(left);
         for (key, prediction) in slice.into_iter().rev() {
@@ -264,7 +267,11 @@ impl Session {
             }
         }
         if left > 0 {
-            self.command(Command::Continue);
+            return self.command(Command::Continue);
+        }
+        if let Some(learning) = &mut self.learning {
+            let first = std::mem::take(&mut learning.first);
+            self.ask_first(&first);
         }
     }
 
@@ -272,6 +279,9 @@ impl Session {
     pub(super) fn teach_again(&mut self) {
         let Some(learning) = &mut self.learning else { return };
         *learning = Learning { changed: !learning.told.is_empty(), ..Learning::new(learning.rules) };
+        self.command(Command::Study(Study::Labels(self.rules.labels.len())));
+        let records: Vec<_> = self.log.values().cloned().collect();
+        records.iter().for_each(|record| self.report(record));
         for key in self.keys_where(|entry| entry.answer.is_some()) {
             self.study(key);
         }
