@@ -106,7 +106,9 @@ export class Labeler {
   /** Waits until every record is stored and, if there is a server, there. */
   async waitForDelivered(count) {
     await until(async () => {
-      const { unsaved, undelivered, delivered } = await this.progress();
+      const progress = await this.progress();
+      if (!progress) return false; // not started yet, after a reload
+      const { unsaved, undelivered, delivered } = progress;
       return !unsaved && !undelivered && (count === undefined || delivered === count);
     }, `${count ?? "all"} records delivered`);
   }

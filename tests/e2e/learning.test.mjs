@@ -56,20 +56,40 @@ const figures = (labeler, holds, what) =>
     return figures && holds(figures) ? figures : null;
   }, what);
 
-test("sixty true answers make the model settle more, and it says how it knows", async () => {
+test("sixty true answers behind another camera make the model right more often, and it shows", async () => {
   const labels = await truth();
-  const labeler = await Labeler.open(context, await clothing(1000, { policy: { accept_at: 0.9, audit_when: { sample: { percent: 5 } } } }));
+  server.route("/items.jsonl", await lines(1000));
+  const url = server.host("/", `<hitl-labeler id="it" autostart></hitl-labeler><script type="module">
+    async function* otherCamera() {
+      const canvas = new OffscreenCanvas(28, 28).getContext("2d", { willReadFrequently: true });
+      canvas.filter = "brightness(0.6)";
+      canvas.setTransform(-1, 0, 0, 1, 28, 0);
+      for (const line of (await (await fetch("/items.jsonl")).text()).trim().split("\\n")) {
+        const { id, image } = JSON.parse(line);
+        canvas.drawImage(await createImageBitmap(await (await fetch(image)).blob()), 0, 0);
+        yield { id, image: canvas.getImageData(0, 0, 28, 28) };
+      }
+    }
+    it.config = { model: "/hitl/models/fashion-cnn/model.json", policy: { accept_at: 0.9 } };
+    it.items = otherCamera();
+  </script>`);
+  const labeler = await Labeler.open(context, url);
   await labeler.waitForPredictions(1000);
-  const start = await labeler.progress();
+  const ids = (await manifest()).labels.map(({ id }) => id);
+  const right = async () => {
+    const accepted = (await labeler.records()).filter(({ kind }) => kind === "accepted");
+    return accepted.filter(({ item_id, answer }) => ids.indexOf(answer.label) === labels[number(item_id)]).length / accepted.length;
+  };
+  const before = await right();
   await work(labeler, 60, labels);
-  const said = await figures(labeler, (f) => f.answered === 60 && f.lesson?.trained + f.lesson?.held_out === 60, "the lesson of 60 answers");
-  const now = await labeler.progress();
-  assert.ok(now.waiting < start.waiting - 60, `${now.waiting} wait after 60 answers, ${start.waiting} before: it learned to settle more`);
+  const said = await figures(labeler, (f) => f.answered === 60 && f.lesson?.trained === 60, "the lesson of 60 answers");
+  const after = await right();
+  assert.ok(after > before + 0.05, `${after} of what it settles is right after 60 answers, ${before} before`);
   assert.ok(said.lesson.head_version > 0);
   assert.ok(said.settled_per_minute > 0 && said.seconds_per_answer > 0);
   // The pane shows the same.
   await labeler.show("Learning");
-  await until(async () => (await labeler.part(".chart img").count()) === 5, "five charts");
+  await until(async () => (await labeler.part(".chart img").count()) >= 2, "charts");
   const texts = await labeler.part(".chart img").evaluateAll((images) => images.map((image) => [image.naturalWidth > 0, image.alt.length]));
   assert.ok(texts.every(([drawn, words]) => drawn && words > 20), JSON.stringify(texts));
 });

@@ -23,6 +23,10 @@ pub const EVIDENCE: usize = 10;
 /// it: as a probability of 10⁻⁶.
 const ABSENT: f64 = 13.815_510_557_964_274;
 
+/// Held-out answers before the temperature is found on them: from fewer it leaps from one answer to the next, and
+/// with it what is settled.
+pub const ENOUGH_TO_CALIBRATE: usize = 20;
+
 /// The most answers on which the strength of the pull is chosen.
 const MOST_TO_CHOOSE: usize = 256;
 
@@ -369,7 +373,8 @@ impl Learner {
         let verdict = self.verdict(&standing, used.iter().chain(&known));
         self.known = used;
 
-        let temperature = verdict.as_ref().map_or(self.rules.temperature, |v| v.temperature);
+        let calibrated = verdict.as_ref().filter(|_| self.judged_on.len() >= ENOUGH_TO_CALIBRATE);
+        let temperature = calibrated.map_or(self.rules.temperature, |v| v.temperature);
         if *standing != *self.standing || temperature != self.temperature {
             let as_it_came = *standing == *self.start && temperature == self.rules.temperature;
             self.versions += 1;

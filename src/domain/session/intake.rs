@@ -338,8 +338,9 @@ impl Session {
         };
         let id = entry.item.id.clone();
         if self.deck.contains(&key) || self.queue.is_last(key) {
-        } else if decision.outcome == Outcome::Audit {
-            // A check among the doubtful must not be told by its place.
+        } else if decision.outcome == Outcome::Audit || self.is_held_out(key) {
+            // A check among the doubtful must not be told by its place; and what is to judge the model has to be a
+            // random sample at any time, not the most doubtful ones first.
             self.queue.put_check(key, &id);
         } else {
             self.queue.put(key, &id, doubt);

@@ -138,18 +138,22 @@ impl Session {
             return Some((Use::HoldOut(self.rules.labels.find(blind)?, weight), check));
         }
         let use_ = match correction.role {
-            // The checks of a target speak for the whole stream already.
-            // Without checks of what it accepts, the doubtful alone would judge and calibrate the model: worse than nobody.
-            Role::Deferred
-                if self.promise.is_none()
-                    && self.rules.policy.has_audits()
-                    && hold_out.holds(&entry.item.id) =>
-            {
-                held(1.0 / hold_out.share)
-            }
+            Role::Deferred if self.is_held_out(item) => held(1.0 / hold_out.share),
             Role::Deferred | Role::Review | Role::Manual | Role::Audit => Use::Train(label),
         };
         Some((use_, record))
+    }
+
+    /// Whether an item's answer is kept from training, should it be deferred.
+    ///
+    /// Only beside checks of what is accepted: the doubtful alone would judge and calibrate the model worse than
+    /// nobody. The checks of a target speak for the whole stream already.
+    pub(super) fn is_held_out(&self, item: ItemKey) -> bool {
+        let Some(learning) = &self.learning else { return false };
+        let (checked, entry) = (self.rules.policy.has_audits(), self.entry(item));
+        checked
+            && self.promise.is_none()
+            && entry.is_some_and(|entry| learning.rules.hold_out.holds(&entry.item.id))
     }
 
     /// The share of what would be accepted that is checked, as far as the policy says it in so many words.
