@@ -1,4 +1,5 @@
 //! The promise is kept: simulated persons, streams and models whose true accuracy is known.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use hitl_labeler::domain::ident::Chance;

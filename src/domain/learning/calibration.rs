@@ -180,7 +180,7 @@ pub fn expected_calibration_error(judged: &[(f64, bool, f64)], bins: usize) -> O
     (total > 0.0).then(|| gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / total)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;

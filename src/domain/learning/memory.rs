@@ -196,7 +196,7 @@ pub(super) fn as_kept(features: &[f32], into: &mut Vec<f32>) {
     Row { scores: &[], features: &quantised, scale }.features(into);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
