@@ -309,7 +309,7 @@ test("a model without a head starts from nothing, with the person's own words", 
     await figures(labeler, (f) => f.lesson?.trained === answers, `${answers} answers learned`);
   }
   const { accepted } = await labeler.progress();
-  assert.ok(answers >= 4 && accepted > 60, `${accepted} of 120 are settled after ${answers} answers`);
+  assert.ok(answers >= 10 && accepted > 20, `${accepted} of 120 are settled after ${answers} answers`);
   const right = (await labeler.records()).filter(({ kind }) => kind === "accepted");
   const names = { shoe: "1", trousers: "2", "Something else": "3" };
   const correct = right.filter(({ item_id, answer }) => names[answer.label] === kind(item_id)).length;

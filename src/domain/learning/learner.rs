@@ -374,7 +374,7 @@ impl Learner {
         self.known = used;
 
         let calibrated = verdict.as_ref().filter(|_| self.judged_on.len() >= ENOUGH_TO_CALIBRATE);
-        let temperature = calibrated.map_or(self.rules.temperature, |v| v.temperature);
+        let temperature = calibrated.map_or_else(|| self.uncalibrated(standing.answers), |v| v.temperature);
         if *standing != *self.standing || temperature != self.temperature {
             let as_it_came = *standing == *self.start && temperature == self.rules.temperature;
             self.versions += 1;
@@ -391,6 +391,18 @@ impl Learner {
             log_loss: verdict.as_ref().and_then(|v| self.compared(v)),
             calibration_error: verdict.and_then(|v| v.calibration_error),
         }
+    }
+
+    /// The temperature before it can be found: the manifest's; of a model that starts from nothing, higher as long as
+    /// it has learned from fewer than [`ENOUGH_TO_CALIBRATE`] answers, since a handful is soon explained with certainty.
+    fn uncalibrated(&self, answers: usize) -> Temperature {
+        let own = self.rules.temperature;
+        if self.rules.scores || !(1..ENOUGH_TO_CALIBRATE).contains(&answers) {
+            return own;
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let softer = ENOUGH_TO_CALIBRATE as f32 / answers as f32;
+        Temperature::new((own.get() * softer).clamp(0.05, 20.0)).unwrap_or(own)
     }
 
     /// Training answers that can be learned from, in order.
