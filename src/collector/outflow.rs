@@ -127,25 +127,7 @@ fn pour(db: &Connection, export: Export, spout: &mut Spout) -> rusqlite::Result<
         (Format::JsonLines, _) => {}
     }
     match export.what {
-        What::Training => {
-            let mut failed = None;
-            each_item(db, "record", |records, current| {
-                let share = 1.0 / current.len().max(1) as f64;
-                current.into_iter().all(|place| {
-                    let line = records[place].1.as_deref().unwrap_or_default();
-                    match example(export.format, line, share) {
-                        Ok(line) => spout.push(&line),
-                        Err(why) => {
-                            failed = Some(why);
-                            false
-                        }
-                    }
-                })
-            })?;
-            if let Some(why) = failed {
-                return Err(why);
-            }
-        }
+        What::Training => return pour_current(db, spout, |line, share| example(export.format, &line, share)),
         What::All => {
             let mut query = db.prepare("SELECT record FROM records ORDER BY seq")?;
             let mut rows = query.query(())?;
@@ -156,23 +138,31 @@ fn pour(db: &Connection, export: Export, spout: &mut Spout) -> rusqlite::Result<
                 }
             }
         }
-        What::Current => {
-            let mut failed = None;
-            each_item(db, "record", |records, current| {
-                current.into_iter().all(|place| {
-                    match formed(export.format, records[place].1.clone().unwrap_or_default()) {
-                        Ok(line) => spout.push(&line),
-                        Err(why) => {
-                            failed = Some(why);
-                            false
-                        }
-                    }
-                })
-            })?;
-            if let Some(why) = failed {
-                return Err(why);
+        What::Current => return pour_current(db, spout, |line, _| formed(export.format, line)),
+    }
+    spout.flush();
+    Ok(())
+}
+
+/// Every current record by item; `form` gets its line and 1 over the number of current records of its item.
+fn pour_current(
+    db: &Connection,
+    spout: &mut Spout,
+    form: impl Fn(String, f64) -> rusqlite::Result<String>,
+) -> rusqlite::Result<()> {
+    let mut failed = None;
+    each_item(db, "record", |records, current| {
+        let share = 1.0 / current.len().max(1) as f64;
+        current.into_iter().all(|place| match form(records[place].1.clone().unwrap_or_default(), share) {
+            Ok(line) => spout.push(&line),
+            Err(why) => {
+                failed = Some(why);
+                false
             }
-        }
+        })
+    })?;
+    if let Some(why) = failed {
+        return Err(why);
     }
     spout.flush();
     Ok(())
