@@ -24,7 +24,7 @@ export const FAULTS = [
 /**
  * Starts the proxy in front of `upstream` (an address ending in "/").
  *
- * `share` of the attempts fail while `state.faulty`; `kinds` may name fewer faults. `patience` is the page's timeout,
+ * `share` of the attempts fail while `state.faulty` (true, false, or a function of the request); `kinds` may name fewer faults. `patience` is the page's timeout,
  * in ms. `answer(attempt)` may take an attempt over: it gives `{ status, body, type, forward }` or nothing.
  * @returns {Promise<object>} with `url`, `state`, `history` (one entry an attempt: `{ at, fault, ids, key, forwarded,
  *   committed, status, authorization }`) and `preflights`.
@@ -36,6 +36,7 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
   const atPreflight = kinds.includes("preflight") ? share / kinds.length : 0;
   const afterwards = later.length ? (share - atPreflight) / (1 - atPreflight) : 0;
   const state = { faulty: true, answer };
+  const failing = (request) => (typeof state.faulty === "function" ? state.faulty(request) : state.faulty);
   const history = [];
   const preflights = { asked: 0, refused: 0 };
   let open = true;
@@ -109,7 +110,7 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
       response.writeHead(told(special.status), cors(request, { "content-type": type, ...headers }));
       return response.end(typeof text === "string" ? text : JSON.stringify(text));
     }
-    const fault = state.faulty && draws.unit() < afterwards ? draws.one(later) : null;
+    const fault = failing(request) && draws.unit() < afterwards ? draws.one(later) : null;
     entry.fault = fault;
     switch (fault) {
       case null: {
@@ -182,7 +183,7 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
       const body = Buffer.concat(chunks);
       if (request.method === "OPTIONS") {
         preflights.asked += 1;
-        if (state.faulty && draws.unit() < atPreflight) {
+        if (failing(request) && draws.unit() < atPreflight) {
           preflights.refused += 1;
           history.push({ at: Date.now(), fault: "preflight", ids: [], key: null, authorization: null, forwarded: false, committed: [], status: 403 });
           return response.writeHead(403, { connection: "close" }).end();
