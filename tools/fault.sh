@@ -8,7 +8,8 @@ cd "$ROOT"
 {
     tools/setup.sh test
     tools/dist.sh
-    tools/cargo-native build --locked --profile collector-release --features collector --bin collector
+    say "building the collector"
+    CARGO_TARGET_DIR="$NATIVE_DIR" cargo build --locked --quiet --profile collector-release --features collector --bin collector
     # What npm has installed is what the lock asks for, or it is installed anew.
     if ! cmp -s tests/fault/package-lock.json tests/fault/node_modules/.installed-lock.json; then
         say "installing workbox-background-sync for the comparison, and a WebSocket client for Firefox"

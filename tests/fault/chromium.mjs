@@ -55,6 +55,8 @@ export async function start(profile, { flags = [] } = {}) {
     const [context] = browser.contexts();
     return {
       context,
+      /** A private window: a store of its own that ends with it. */
+      newContext: () => browser.newContext(),
       version: `Chromium ${browser.version()}`,
       async tab(url) {
         const page = await context.newPage();

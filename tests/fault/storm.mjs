@@ -14,8 +14,8 @@ export const BROWSERS = { chromium, firefox };
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A page's server, the collector behind the fault proxy, and what the page has shown as saved: one run's world. */
-export async function world({ seed = 1, share = 0.3, patience = 1000, ...more } = {}) {
-  const server = await stand();
+export async function world({ seed = 1, share = 0.3, patience = 1000, headers = {}, ...more } = {}) {
+  const server = await stand({ headers });
   const origin = new URL(server.url).origin;
   const collector = await collect({ origins: [origin] });
   const faults = await proxy(collector.url, { seed, share, patience, ...more });
