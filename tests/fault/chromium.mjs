@@ -71,7 +71,8 @@ export async function start(profile, { flags = [] } = {}) {
       /** SIGKILL for the whole process group: no process of the browser has a last word. */
       async kill() {
         await kill();
-        await browser.close().catch(() => {});
+        // It only notices that the other end is gone.
+        await Promise.race([browser.close().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 5000).unref())]);
       },
     };
   } catch (why) {

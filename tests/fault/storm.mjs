@@ -79,6 +79,21 @@ export async function drained(tabs, patience) {
   }
 }
 
+/** Fails when nothing is shown as saved for long although keys are pressed, and says how the pages look. */
+async function watch(heard, over, tabs, patience = 30_000) {
+  let [count, since] = [heard.length, Date.now()];
+  while (!over()) {
+    await sleep(200);
+    if (heard.length !== count) [count, since] = [heard.length, Date.now()];
+    if (Date.now() - since < patience) continue;
+    const look = (tab) => tab.run(() => globalThis.subject.look?.() ?? document.body.innerText).catch(String);
+    const looks = await Promise.race([Promise.all(tabs.map(look)), sleep(5000).then(() => "no answer from the pages")]);
+    throw new Error(`no answer was kept for ${patience} ms after ${count}: ${JSON.stringify(looks)}`);
+  }
+  // The presses that are under way end by themselves.
+  return new Promise(() => {});
+}
+
 /**
  * One storm; gives `analyse`'s lists and how the run went.
  *
@@ -110,7 +125,8 @@ export async function storm({ subject, seed, records, kills, share = 0.3, tabs =
         await Promise.all(open.map((tab) => ready(tab)));
         startMs += Date.now() - born;
         const pressing = Date.now();
-        await Promise.all(open.map((tab, at) => hammer(tab, draws.branch(life * tabs + at), over, pause)));
+        const stalled = watch(place.heard, over, open);
+        await Promise.race([stalled, Promise.all(open.map((tab, at) => hammer(tab, draws.branch(life * tabs + at), over, pause)))]);
         pressedMs += Date.now() - pressing;
         return open;
       })();

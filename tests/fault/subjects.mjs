@@ -45,6 +45,8 @@ export function hitl({ items, delivery = {}, project = "storm", config = {}, bod
           globalThis.subject = {
             ready: () => !!element()?.progress && !!element().shadowRoot.querySelector(".card h2[tabindex], h2[tabindex]"),
             focus: () => element().shadowRoot.querySelector("h2[tabindex]").focus(),
+            look: () => ({ ...element().progress, focus: document.activeElement?.tagName, inner: element().shadowRoot.activeElement?.outerHTML.slice(0, 80),
+              text: element().shadowRoot.querySelector("div")?.innerText.slice(0, 300), seen: document.visibilityState }),
             left: () => (({ unsaved, undelivered, answered, refused }) => ({ unsaved, undelivered, answered, refused }))(element().progress),
           };</script>`;
         // Both tabs ask in the same order: they often answer one item side by side, the hardest case for its order.

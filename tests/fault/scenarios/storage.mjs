@@ -126,7 +126,7 @@ async function one({ browser, place, held, run, trouble }) {
   const name = `hitl-labeler:${run}`;
   try {
     held.add(run);
-    const subject = hitl({ items: 12, project: run });
+    const subject = hitl({ items: 12, project: run, config: { annotator: run } });
     const inside = folder(place.server, run);
     const address = subject.serve(inside, new URL(`records?run=${run}`, place.faults.url).href, 1)(0);
     let page = await context.newPage();
@@ -184,7 +184,6 @@ async function one({ browser, place, held, run, trouble }) {
       await other.close();
     }
     held.delete(run);
-    let missing = [];
     page = await context.newPage();
     if (!trouble.sandbox) {
       if (trouble.before || trouble.during) {
@@ -206,13 +205,16 @@ async function one({ browser, place, held, run, trouble }) {
         offered = inFile;
       }
     }
-    const arrived = new Set((await place.arrived()).map(({ id }) => id));
-    missing = seen.told.filter(({ id }) => !arrived.has(id));
-    const lost = missing.filter(({ durable }) => durable).length;
+    const arrived = (await place.arrived()).filter(({ annotator }) => annotator === run);
+    const there = new Set(arrived.map(({ id }) => id));
+    // Whatever was answered counts, also what the page never got to speak of.
+    const missing = Math.max(seen.answered - arrived.length, 0);
+    const lost = seen.told.filter(({ id, durable }) => durable && !there.has(id)).length;
     const wasWarned = warned !== null;
-    // Silent: gone though it was shown as saved, or gone without any warning.
-    const silent = trouble.between ? (wasWarned ? 0 : missing.length) : trouble.during && wasWarned ? 0 : lost + (wasWarned ? 0 : missing.length - lost);
-    return { answers, unsafe, loose, warnedMs: warned, words: undefined, offered, lost: trouble.between || trouble.during ? 0 : lost, silent, says: seen.says };
+    // What another tab or the browser itself takes away cannot be kept, but it can be told.
+    const taken = trouble.between || trouble.during;
+    const silent = wasWarned ? (taken ? 0 : lost) : Math.max(missing, lost);
+    return { answers, unsafe, loose, warnedMs: warned, offered, lost: taken ? 0 : lost, silent, says: seen.says };
   } finally {
     await context.close().catch(() => {});
   }
