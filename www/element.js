@@ -255,6 +255,7 @@ export class HitlLabeler extends Base {
       items: this.#items,
       spawnWorker,
       base,
+      presets: here("./presets/"),
       project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}`,
     });
     for (const deed of this.#pending?.splice(0) ?? []) deed(this.#mounted);

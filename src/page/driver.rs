@@ -708,14 +708,14 @@ impl Driver {
                 }
                 Errand::Send(batch) => {
                     let delivery = &config.delivery;
-                    let (Some(url), Ok(lines)) = (&delivery.url, store.bodies(&batch.records).await) else {
+                    let Ok(lines) = store.bodies(&batch.records).await else {
                         let reply = crate::domain::outbox::Reply::TryLater {
                             why: "the browser's store does not give the records back".into(),
                             after_ms: None,
                         };
                         return desk.notice(Notice::Replied(batch.id, reply));
                     };
-                    let reply = backend::send(delivery, url, batch.id, &batch.records, &lines).await;
+                    let reply = backend::send(delivery, batch.id, &batch.records, &lines, None).await;
                     desk.notice(Notice::Replied(batch.id, reply));
                 }
                 Errand::Settle { batch, sent, refused, remaining } => {
@@ -723,6 +723,9 @@ impl Driver {
                     for batch in remaining {
                         desk.notice(Notice::Frozen(batch.id));
                     }
+                }
+                Errand::Discard(records) => {
+                    let _ = store.discard(&records).await;
                 }
             }
         });

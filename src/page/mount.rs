@@ -39,7 +39,8 @@ impl Drop for Mounted {
 /// Mounts the view into `root`, which stands in the shadow root of `host`.
 ///
 /// `options` is an object of `config` (object or undefined), `configUrl` (absolute, or undefined),
-/// `attributes` (an object of texts), `items`, `spawnWorker`, `project` and `base` (absolute).
+/// `attributes` (an object of texts), `items`, `spawnWorker`, `project`, `base` (absolute) and `presets`
+/// (absolute, of the folder).
 ///
 /// # Errors
 /// `options` lacks `spawnWorker`, or there is no document: the caller is not a page.
@@ -58,6 +59,7 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
             property: written,
             attributes,
             base: option("base").as_string().unwrap_or_default(),
+            presets: option("presets").as_string().unwrap_or_default(),
         }),
         items: option("items"),
         spawn_worker,
