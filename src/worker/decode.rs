@@ -66,7 +66,9 @@ pub(super) async fn together(files: &[Blob]) -> Option<Vec<Uint8Array>> {
         let to = from + file.size() as u32;
         all.subarray(std::mem::replace(&mut from, to), to)
     });
-    Some(files.collect())
+    let files = files.collect();
+    // Otherwise one has changed since it was picked.
+    (from == all.length()).then_some(files)
 }
 
 /// Fetches and decodes a picture; refuses it before it is decoded if it has more pixels than `limit`.
@@ -125,8 +127,11 @@ async fn decoded(
 
 /// As much of a file as its header may take.
 async fn start(blob: &Blob) -> Result<Uint8Array, AsideReason> {
-    let start = blob.slice_with_i32_and_i32(0, HEADER.cast_signed()).map_err(|_| AsideReason::NotAnImage)?;
-    // A file that was moved since it was picked cannot be read any more.
+    let start = match blob.size() > f64::from(HEADER) {
+        true => blob.slice_with_i32_and_i32(0, HEADER.cast_signed()).map_err(|_| AsideReason::NotAnImage)?,
+        // Of a file that was moved since it was picked a part may be read (it is empty), the whole may not.
+        false => blob.clone(),
+    };
     let start = JsFuture::from(start.array_buffer()).await.map_err(|_| AsideReason::Unreachable)?;
     Ok(Uint8Array::new(&start))
 }
