@@ -25,6 +25,7 @@ use crate::reader::{Fields, Node};
 use crate::wire::address;
 use crate::wire::manifest::optional;
 use crate::wire::reply::Confirm;
+pub(super) use template::at;
 use template::{Rules, Used, check};
 use verdict::{Results, Rule};
 

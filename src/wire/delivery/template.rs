@@ -99,7 +99,7 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
 }
 
 /// The value at a dotted path, `""` being the value itself; a list's elements count from 0.
-pub(super) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+pub(in crate::wire) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     if path.is_empty() {
         return Some(value);
     }
