@@ -724,6 +724,9 @@ impl Driver {
                         desk.notice(Notice::Frozen(batch.id));
                     }
                 }
+                Errand::Discard(records) => {
+                    let _ = store.discard(&records).await;
+                }
             }
         });
     }

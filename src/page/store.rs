@@ -174,6 +174,7 @@ impl Store {
             match Delivery::from_text(&text) {
                 // Refused before, and on its way once more.
                 Delivery::Refused(why) if !batched.contains(&id) => kept.refused.push((id, why)),
+                Delivery::Discarded => {}
                 _ => kept.waiting.push(id),
             }
         }
@@ -232,6 +233,15 @@ impl Store {
             channel.sent(sent);
         }
         written
+    }
+
+    /// Stores that these refused records are not to be sent any more. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn discard(&self, records: &[RecordId]) -> Result<bool, StoreError> {
+        let row = |id: &RecordId| ((Table::Outbox, id.to_string()), Some(Delivery::Discarded.to_text()));
+        self.inner.write(records.iter().map(row).collect()).await
     }
 
     /// The records' JSON lines, in this order, byte for byte as they were stored.

@@ -173,8 +173,12 @@ pub enum Notice {
     Online(bool),
     /// Go on delivering: there are new credentials, or the person asks for a try now.
     ResumeDelivery,
+    /// This tab may not send any more: another one took the lead.
+    LeadLost,
     /// Send refused records once more.
     RetryRefused(Vec<RecordId>),
+    /// Do not try to send these refused records any more; the records themselves stay.
+    DiscardRefused(Vec<RecordId>),
     /// Another tab recorded something.
     Elsewhere(Vec<Correction>),
     /// Another tab delivered something.
@@ -424,7 +428,9 @@ impl Session {
             Notice::Leading(kept) => self.leading(kept),
             Notice::Online(online) => self.outbox.iter_mut().for_each(|outbox| outbox.online(online)),
             Notice::ResumeDelivery => self.outbox.iter_mut().for_each(Outbox::resume),
+            Notice::LeadLost => self.outbox.iter_mut().for_each(|outbox| outbox.lead(false)),
             Notice::RetryRefused(records) => self.retry_refused(&records),
+            Notice::DiscardRefused(records) => self.discard_refused(&records),
             Notice::Elsewhere(records) => self.elsewhere(records, now),
             Notice::SentElsewhere(records) => {
                 self.outbox.iter_mut().for_each(|outbox| outbox.sent_elsewhere(&records));

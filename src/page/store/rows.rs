@@ -49,9 +49,13 @@ pub enum Delivery {
     Waiting,
     /// The server does not want it.
     Refused(Arc<str>),
+    /// The server does not want it, and the person has given it up. It keeps its row: without one it would count
+    /// as sent.
+    Discarded,
 }
 
 const WAITING: &str = "waiting";
+const DISCARDED: &str = "discarded";
 const REFUSED: &str = "refused: ";
 
 impl Delivery {
@@ -60,12 +64,17 @@ impl Delivery {
         match self {
             Self::Waiting => WAITING.to_owned(),
             Self::Refused(why) => [REFUSED, why].concat(),
+            Self::Discarded => DISCARDED.to_owned(),
         }
     }
 
     /// As it was stored; what cannot be read waits, since sending twice does no harm.
     pub fn from_text(text: &str) -> Self {
-        text.strip_prefix(REFUSED).map_or(Self::Waiting, |why| Self::Refused(why.into()))
+        match text.strip_prefix(REFUSED) {
+            Some(why) => Self::Refused(why.into()),
+            None if text == DISCARDED => Self::Discarded,
+            None => Self::Waiting,
+        }
     }
 }
 
