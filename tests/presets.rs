@@ -139,7 +139,7 @@ fn meaning(reply: &Reply, records: &[Value]) -> Value {
             {
                 Some(Verdict::Stored) => "stored",
                 Some(Verdict::Refused(_)) => "refused",
-                None => "again",
+                Some(Verdict::Later(_)) | None => "again",
             };
             let words: Vec<_> = records.iter().map(word).collect();
             if let [one] = words[..] { one.into() } else { words.into() }
@@ -156,7 +156,7 @@ fn reasons(reply: &Reply) -> String {
     match reply {
         Reply::Verdicts(verdicts) => {
             let why = |(_, verdict): &(RecordId, Verdict)| match verdict {
-                Verdict::Refused(why) => Some(why.to_string()),
+                Verdict::Refused(why) | Verdict::Later(why) => Some(why.to_string()),
                 Verdict::Stored => None,
             };
             verdicts.iter().filter_map(why).collect::<Vec<_>>().join("; ")
