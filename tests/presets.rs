@@ -483,8 +483,9 @@ fn what_an_item_says_stays_in_its_place_of_the_address() {
         "https://label-studio.example.org/api/tasks/a%2Fb%3Fc%3Dd%23e/annotations/"
     );
     assert!(
-        url(json!("..")).starts_with("record.meta.task_id: found .., expected what may stand in an address")
+        url(json!("..")).starts_with("record.meta.task_id: found \"..\", expected what may stand in an address")
     );
+    assert!(url(json!("")).starts_with("record.meta.task_id: found \"\", expected"));
     let own =
         configured(json!({"delivery": {"url": "{record.meta.to}", "format": "single", "method": "PUT"}}))
             .unwrap();
