@@ -828,7 +828,7 @@ fn what_is_read_is_what_stands_there() {
     assert_eq!(delivery.idempotency, Some(("X-Id".into(), false)));
     assert_eq!(delivery.authorization, Some(("X-Key".into(), "Key {token|base64}".into())));
     assert!(delivery.needs_token && delivery.follow);
-    assert_eq!((delivery.batch_bytes, delivery.retry_for_ms), (Some(65_536), Some(86_400_000)));
+    assert_eq!((delivery.rules.batch_bytes, delivery.rules.retry_for_ms), (65_536, Some(86_400_000)));
     assert_eq!((delivery.format, delivery.accepted), (BodyFormat::JsonLines, true));
     assert_eq!((delivery.rules.batch_most, delivery.timeout_ms), (10, 5_000));
     assert_eq!((delivery.rules.retry_base_ms, delivery.rules.retry_cap_ms), (500, 60_000));
