@@ -63,6 +63,8 @@ pub struct Study {
     pending: RefCell<Few<u32, Pending>>,
     rules: RefCell<Option<StudyRules>>,
     head: RefCell<Option<(Vec<f32>, Vec<f32>)>>,
+    /// Labels that the head to start from has beyond the manifest's.
+    added: RefCell<Vec<Arc<str>>>,
     spec: RefCell<Option<ModelSpec>>,
     exports: RefCell<Vec<(Download, Function, Function)>>,
     newer: RefCell<Option<Newer>>,
@@ -107,6 +109,7 @@ impl Study {
         self.consulted.set(false);
         *self.rules.borrow_mut() = None;
         *self.head.borrow_mut() = None;
+        self.added.borrow_mut().clear();
         *self.spec.borrow_mut() = manifest.and_then(|manifest| spec(&manifest.card, learning.is_some()));
         let (Some(manifest), Some(learning)) = (manifest, learning) else { return Ok(()) };
         let card = &manifest.card;
@@ -123,6 +126,7 @@ impl Study {
             })?;
             temperature = head.temperature;
             *self.head.borrow_mut() = Some((head.weights, head.bias));
+            *self.added.borrow_mut() = head.added;
             self.consulted.set(true);
         }
         *self.rules.borrow_mut() = Some(StudyRules {
@@ -416,6 +420,7 @@ impl Driver {
             session.as_ref().map(|session| {
                 let out = head::HeadFile {
                     scaling: given.scaling,
+                    added: Vec::new(),
                     answers: given.answers,
                     temperature: given.temperature,
                     weights: given.weights.clone(),
@@ -537,8 +542,13 @@ impl Driver {
         });
     }
 
-    /// The answers that were added in earlier visits.
+    /// The answers that were added elsewhere, where the head to start from was learned, and in earlier visits. The
+    /// head's come first, as its rows do.
     pub(super) async fn recall_labels(&self) {
+        for id in self.study.added.take() {
+            self.notice(Notice::LabelAdded(Label { id: id.clone(), name: id }));
+        }
+        self.show_labels();
         let Some(store) = self.store.borrow().clone().filter(|_| self.config.borrow().open_labels) else {
             return;
         };
