@@ -786,6 +786,15 @@ fn an_attribute_goes_before_the_file_and_leaves_the_rest_of_it() {
     assert_eq!(parse(&broken).unwrap_err().to_string(), "`policy`: found 5, expected an object");
 }
 
+/// `element.acceptAt` writes the attribute; the next mount must read what it left.
+#[test]
+fn a_threshold_in_an_attribute_takes_the_place_of_a_target() {
+    let file = json!({"policy": {"target": {"accuracy": 0.95}, "defer_when": {"label_in": ["owl"]}}});
+    let config = parse(&overlay(file, &[("accept-at", "0.8")]).unwrap()).unwrap();
+    assert_eq!((config.target(), config.accept_at()), (None, 0.8));
+    assert!(config.policy(&labels()).unwrap().defer_when.is_some());
+}
+
 #[test]
 fn what_is_wrong_with_an_attribute_is_said_of_the_attribute() {
     let wrong = [

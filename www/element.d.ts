@@ -69,7 +69,8 @@ export class HitlLabeler extends HTMLElement {
   config: object | undefined;
   items: Iterable<Item> | AsyncIterable<Item> | undefined;
   acceptAt: number;
-  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts. */
+  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
+   *  It stays when the element is moved or configured anew, until acceptAt is set. */
   target: number | null;
   /** Before the first hitl-progress: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;
