@@ -56,8 +56,8 @@ export interface HitlEvents {
   "hitl-delivered": { ids: string[] };
   /** The figures were reckoned anew, while the page learns. */
   "hitl-progress": Figures;
-  /** There is a newer model; one that fits waits for takeNewer(). */
-  "hitl-model": { version: string; fits: boolean };
+  /** There is a newer model; one that fits waits for takeNewer(), of another one `why` says what differs. */
+  "hitl-model": { version: string; fits: boolean; why: string | null };
   "hitl-done": { arrived: number; accepted: number; answered: number; aside: number };
   "hitl-error": {
     code: "start" | "configuration" | "model" | "items" | "item" | "workers" | "refused";
