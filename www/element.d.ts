@@ -56,8 +56,8 @@ export interface HitlEvents {
   "hitl-delivered": { ids: string[] };
   /** The figures were reckoned anew, while the page learns. */
   "hitl-progress": Figures;
-  /** There is a newer model; one that fits waits for takeNewer(). */
-  "hitl-model": { version: string; fits: boolean };
+  /** There is a newer model; one that fits waits for takeNewer(), of another one `why` says what differs. */
+  "hitl-model": { version: string; fits: boolean; why: string | null };
   "hitl-done": { arrived: number; accepted: number; answered: number; aside: number };
   "hitl-error": {
     code: "start" | "configuration" | "model" | "items" | "item" | "workers" | "refused";
@@ -69,7 +69,8 @@ export class HitlLabeler extends HTMLElement {
   config: object | undefined;
   items: Iterable<Item> | AsyncIterable<Item> | undefined;
   acceptAt: number;
-  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts. */
+  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
+   *  It stays when the element is moved or configured anew, until acceptAt is set. */
   target: number | null;
   /** Before the first hitl-progress: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;

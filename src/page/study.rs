@@ -26,6 +26,7 @@ use crate::domain::learning::learner::Gate;
 use crate::domain::prediction::Prediction;
 use crate::domain::promise::Verdict;
 use crate::domain::session::{self, ModelSpec, Notice};
+use crate::input::InputSpec;
 use crate::wire::config::Learning;
 use crate::wire::head;
 use crate::wire::worker::{Chart, Loaded, Request, StudyRules};
@@ -63,7 +64,11 @@ pub struct Study {
     pending: RefCell<Few<u32, Pending>>,
     rules: RefCell<Option<StudyRules>>,
     head: RefCell<Option<(Vec<f32>, Vec<f32>)>>,
+    /// Labels that the head to start from has beyond the manifest's.
+    added: RefCell<Vec<Arc<str>>>,
     spec: RefCell<Option<ModelSpec>>,
+    /// What the model in use reads.
+    input: RefCell<Option<InputSpec>>,
     exports: RefCell<Vec<(Download, Function, Function)>>,
     newer: RefCell<Option<Newer>>,
     look: RefCell<Option<Timeout>>,
@@ -107,6 +112,8 @@ impl Study {
         self.consulted.set(false);
         *self.rules.borrow_mut() = None;
         *self.head.borrow_mut() = None;
+        self.added.borrow_mut().clear();
+        *self.input.borrow_mut() = manifest.map(|manifest| manifest.card.input.clone());
         *self.spec.borrow_mut() = manifest.and_then(|manifest| spec(&manifest.card, learning.is_some()));
         let (Some(manifest), Some(learning)) = (manifest, learning) else { return Ok(()) };
         let card = &manifest.card;
@@ -123,6 +130,7 @@ impl Study {
             })?;
             temperature = head.temperature;
             *self.head.borrow_mut() = Some((head.weights, head.bias));
+            *self.added.borrow_mut() = head.added;
             self.consulted.set(true);
         }
         *self.rules.borrow_mut() = Some(StudyRules {
@@ -416,6 +424,7 @@ impl Driver {
             session.as_ref().map(|session| {
                 let out = head::HeadFile {
                     scaling: given.scaling,
+                    added: Vec::new(),
                     answers: given.answers,
                     temperature: given.temperature,
                     weights: given.weights.clone(),
@@ -462,16 +471,13 @@ impl Driver {
 
     fn offer(&self, newer: Newer) {
         let found = &newer.manifest;
-        let fits = self.session.borrow().as_ref().is_some_and(|session| {
-            session
-                .labels()
-                .iter()
-                .zip(found.card.labels.iter())
-                .all(|((_, ours), (_, theirs))| ours.id == theirs.id)
-                && session.labels().len() >= found.card.labels.len()
-        });
+        let why = match (self.session.borrow().as_ref(), self.study.input.borrow().as_ref()) {
+            (Some(session), Some(input)) => found.card.follows(session.labels(), input).err(),
+            _ => Some("no model is in use".to_owned()),
+        };
+        let fits = why.is_none();
         let version: Arc<str> = found.card.version.as_str().into();
-        let detail = json!({ "version": &*version, "fits": fits });
+        let detail = json!({ "version": &*version, "fits": fits, "why": why });
         if fits {
             *self.study.newer.borrow_mut() = Some(newer);
             set(self.desk.newer, Some(version));
@@ -537,8 +543,13 @@ impl Driver {
         });
     }
 
-    /// The answers that were added in earlier visits.
+    /// The answers that were added elsewhere, where the head to start from was learned, and in earlier visits. The
+    /// head's come first, as its rows do.
     pub(super) async fn recall_labels(&self) {
+        for id in self.study.added.take() {
+            self.notice(Notice::LabelAdded(Label { id: id.clone(), name: id }));
+        }
+        self.show_labels();
         let Some(store) = self.store.borrow().clone().filter(|_| self.config.borrow().open_labels) else {
             return;
         };

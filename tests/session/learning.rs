@@ -2,7 +2,7 @@
 
 use hitl_labeler::domain::correction::{Kind, Role};
 use hitl_labeler::domain::policy::{NOTHING, Sampling};
-use hitl_labeler::domain::promise::{Target, Verdict};
+use hitl_labeler::domain::promise::{Looks, Target, Verdict};
 use hitl_labeler::domain::session::{LearningRules, Milestone, Notice, Rules, TargetRules, Why};
 
 use crate::world::{World, accept_at, rules};
@@ -23,6 +23,7 @@ fn target(accuracy: f64) -> Rules {
             monitor_share: 0.25,
             seed: 2,
             per_label: false,
+            looks: Looks::Fixed,
         }),
         ..learning()
     }

@@ -9,7 +9,7 @@ use crate::domain::item::ItemKey;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::learning::learner::{Gate, Lesson};
 use crate::domain::progress::Progress;
-use crate::domain::promise::Verdict;
+use crate::domain::promise::{Looks, Verdict};
 use crate::domain::session::PromiseView;
 use crate::page::desk::{ChartView, Download, Figures, SlipView};
 use crate::page::text::{Words, fill};
@@ -104,7 +104,8 @@ pub(crate) fn promise_short(promise: &PromiseView, words: &Words) -> String {
 fn promised(promise: &PromiseView, words: &Words) -> AnyView {
     let target = percent(promise.target.accuracy, words);
     let confidence = percent(promise.target.confidence, words);
-    let said = fill(words.promise_is, &[("target", &target), ("confidence", &confidence)]);
+    let is = if promise.looks == Looks::Any { words.promise_is_always } else { words.promise_is };
+    let said = fill(is, &[("target", &target), ("confidence", &confidence)]);
     let stands = match promise.verdict {
         Verdict::Earned { threshold, audits, errors, bound } => fill(
             words.promise_earned,
