@@ -35,3 +35,7 @@ bench: ## Measure against onnxruntime-web, as JSON lines; ARGS="latency fashion_
 .PHONY: eval
 eval: ## Measure the learning and its promise, as JSON lines; ARGS="digits seeds=9": docs/eval.md
 	@tools/eval.sh $(ARGS)
+
+.PHONY: fault
+fault: ## Put delivery through faults, as JSON lines; ARGS="storm seeds=2": tests/fault/README.md
+	@tools/fault.sh $(ARGS)
