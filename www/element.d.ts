@@ -31,6 +31,11 @@ export interface Figures {
     target: number; confidence: number; earned: boolean; threshold: number | null; bound: number | null;
     audits: number; errors: number; needed: number; answered: number; waiting: number;
     lost: boolean; alarms: number; evidence: number;
+    /** With `per_label`: each label's own, and all others' together (null); empty without. */
+    groups: {
+      label: string | null; earned: boolean; threshold: number | null; bound: number | null;
+      audits: number; errors: number; needed: number;
+    }[];
   };
   /** The last refit. `kept`: the head of so many answers stays, a newer one was worse. Pairs: before, after. */
   lesson: null | {

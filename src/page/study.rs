@@ -21,7 +21,7 @@ use crate::domain::correction::{PredictionShown, Role};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::few::Few;
 use crate::domain::item::Failed;
-use crate::domain::label::Label;
+use crate::domain::label::{Label, LabelId};
 use crate::domain::learning::learner::Gate;
 use crate::domain::prediction::Prediction;
 use crate::domain::promise::Verdict;
@@ -306,18 +306,28 @@ impl Driver {
     fn with_promise(&self, figures: Value) -> Value {
         let slot = self.session.borrow();
         let Some(session) = slot.as_ref() else { return figures };
+        let parts = |verdict: Verdict| match verdict {
+            Verdict::Earned { threshold, audits, errors, bound } => {
+                (true, Some(threshold), audits, errors, 0, Some(bound))
+            }
+            Verdict::NotYet { audits, errors, needed } => (false, None, audits, errors, needed, None),
+        };
         let promise = session.promise().map(|promise| {
-            let (earned, threshold, audits, errors, needed, bound) = match promise.verdict {
-                Verdict::Earned { threshold, audits, errors, bound } => {
-                    (true, Some(threshold), audits, errors, 0, Some(bound))
-                }
-                Verdict::NotYet { audits, errors, needed } => (false, None, audits, errors, needed, None),
+            let group = |(label, verdict): &(Option<LabelId>, Verdict)| {
+                let (earned, threshold, audits, errors, needed, bound) = parts(*verdict);
+                let label = label.and_then(|id| session.labels().get(id)).map(|label| &*label.id);
+                json!({
+                    "label": label, "earned": earned, "threshold": threshold, "audits": audits,
+                    "errors": errors, "needed": needed, "bound": bound,
+                })
             };
+            let groups: Vec<Value> = promise.groups.iter().map(group).collect();
+            let (earned, threshold, audits, errors, needed, bound) = parts(promise.verdict);
             json!({
                 "target": promise.target.accuracy, "confidence": promise.target.confidence, "earned": earned,
                 "threshold": threshold, "audits": audits, "errors": errors, "needed": needed, "bound": bound,
                 "answered": promise.answered, "waiting": promise.waiting, "lost": promise.lost,
-                "alarms": promise.alarms, "evidence": promise.evidence,
+                "alarms": promise.alarms, "evidence": promise.evidence, "groups": groups,
             })
         });
         let lesson = session.lesson().map(|lesson| {

@@ -3,6 +3,7 @@
 use super::{Session, Stage};
 use crate::domain::correction::{Correction, Kind, Role};
 use crate::domain::ident::RecordId;
+use crate::domain::label::LabelId;
 use crate::domain::policy::{NOT_YET, NOTHING, OF_TARGET, Outcome, Policy, Sampling};
 use crate::domain::promise::{Audit, Looks, Monitor, Target, Verdict, certify_per_label};
 
@@ -58,6 +59,9 @@ pub struct PromiseView {
     pub looks: Looks,
     /// Earned, or how much is lacking.
     pub verdict: Verdict,
+    /// With thresholds for single labels: each label's own verdict, and that of all others together (`None`). Empty
+    /// without.
+    pub groups: Vec<(Option<LabelId>, Verdict)>,
     /// Evidence that it is broken, as a bet's winnings: 1 is none, `1 / α` gives the alarm.
     pub evidence: f64,
     /// How often the recent checks gave alarm, and the evidence before it was dropped.
@@ -92,6 +96,7 @@ impl PromiseView {
 pub(super) struct Promise {
     rules: TargetRules,
     verdict: Verdict,
+    groups: Vec<(Option<LabelId>, Verdict)>,
     evidence: f64,
     alarms: usize,
     lost: bool,
@@ -107,6 +112,7 @@ impl Promise {
         Self {
             rules,
             verdict,
+            groups: Vec::new(),
             evidence: 1.0,
             alarms: 0,
             lost: false,
@@ -216,6 +222,7 @@ impl Session {
         // Labels of their own make a promise of its own, and a stronger one: the two must not be mixed.
         let looks = promise.rules.looks;
         let mut verdict = looks.certify(&all, &target);
+        let mut shown = Vec::new();
         let (threshold, own) = if promise.rules.per_label {
             let (counted, share) = looks.last(evidence.len(), &target);
             let found = certify_per_label(&evidence[..counted], &share);
@@ -231,6 +238,8 @@ impl Session {
                 let since = evidence.len() - counted;
                 *needed = needed.saturating_sub(since).max(looks.until_next(evidence.len(), &target));
             }
+            shown.extend(found.own.iter().map(|(label, verdict)| (Some(*label), *verdict)));
+            shown.push((None, found.rest));
             let own: Vec<_> = found.own.iter().map(|(label, verdict)| (*label, at(verdict))).collect();
             (at(&found.rest), own)
         } else {
@@ -245,6 +254,7 @@ impl Session {
             // Taking a check back takes away what it had earned, and breaks nothing.
             promise.lost = !is_earned && (promise.lost || was_earned && answered >= promise.answered);
             promise.verdict = verdict;
+            promise.groups = shown;
             promise.evidence = monitor.evidence();
             promise.alarms = alarms;
             promise.answered = answered;
@@ -268,6 +278,7 @@ impl Session {
             target: promise.rules.target,
             looks: promise.rules.looks,
             verdict: promise.verdict,
+            groups: promise.groups.clone(),
             evidence: promise.evidence,
             alarms: promise.alarms,
             lost: promise.lost,
