@@ -394,8 +394,9 @@ fn schema_and_reader_agree_on_presets() {
         ),
     ];
     for (preset, expected) in bad {
-        let said =
-            preset::apply(json!({"delivery": {"preset": "own"}}), &[preset.clone()]).unwrap_err().to_string();
+        let said = preset::apply(json!({"delivery": {"preset": "own"}}), std::slice::from_ref(&preset))
+            .unwrap_err()
+            .to_string();
         assert!(said.starts_with(expected), "{said}");
         assert!(!schema.is_valid(&preset), "{preset}");
     }
@@ -483,7 +484,8 @@ fn what_an_item_says_stays_in_its_place_of_the_address() {
         "https://label-studio.example.org/api/tasks/a%2Fb%3Fc%3Dd%23e/annotations/"
     );
     assert!(
-        url(json!("..")).starts_with("record.meta.task_id: found \"..\", expected what may stand in an address")
+        url(json!(".."))
+            .starts_with("record.meta.task_id: found \"..\", expected what may stand in an address")
     );
     assert!(url(json!("")).starts_with("record.meta.task_id: found \"\", expected"));
     let own =

@@ -264,7 +264,8 @@ pub(super) fn words(template: &str, scope: &Scope<'_>, place: Place) -> Result<S
             // A part of dots alone would lead out of the place that the configuration names, an empty one to another.
             let dots = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte == b'.');
             if filled.is_empty() || filled.split('/').any(dots) {
-                let says = [hole, ": found \"", &filled, "\", expected what may stand in an address"].concat();
+                let says =
+                    [hole, ": found \"", &filled, "\", expected what may stand in an address"].concat();
                 return Err(lack(hole, says));
             }
             if filter("path") {
