@@ -278,6 +278,20 @@ fn a_wait_is_not_lengthened_by_a_clock_that_is_set_back() {
 }
 
 #[test]
+fn a_late_answer_to_an_earlier_attempt_does_not_cut_a_wait_short() {
+    let mut page = Page::new(RULES);
+    page.record(of_item(1));
+    let first = page.request().unwrap();
+    page.fails(&first);
+    page.wait();
+    let second = page.request().unwrap();
+    page.answer(&second, Reply::TryLater { why: "429".into(), after_ms: Some(600_000) });
+    // The first attempt was answered after all, and without naming anything.
+    page.answer(&first, Reply::Verdicts(Vec::new()));
+    assert_eq!((page.request(), page.wait()), (None, 600_000));
+}
+
+#[test]
 fn back_off_is_uniform_up_to_its_doubling_bound_and_never_hammers() {
     const DRAWS: usize = 2_000;
     let mut waits: Vec<Vec<i64>> = vec![Vec::new(); 12];
