@@ -79,6 +79,13 @@ export async function drained(tabs, patience) {
   }
 }
 
+/** What `promise` gives, unless it takes longer than `ms`: a browser that does not answer is an error of the run, with a name. */
+function within(ms, what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`no answer in ${ms} ms: ${what}`)), ms)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Fails when nothing is shown as saved for long although keys are pressed, and says how the pages look. */
 async function watch(heard, over, tabs, patience = 30_000) {
   let [count, since] = [heard.length, Date.now()];
@@ -116,13 +123,13 @@ export async function storm({ subject, seed, records, kills, share = 0.3, tabs =
     for (let life = 0; life <= kills; life++) {
       const death = deaths[life];
       const born = Date.now();
-      alive = await BROWSERS[browser].start(place.profile);
+      alive = await within(60_000, `start of ${browser}`, BROWSERS[browser].start(place.profile));
       version = alive.version;
       let dying = false;
       const over = () => dying || place.heard.length >= records;
       const work = (async () => {
-        const open = await Promise.all(Array.from({ length: tabs }, (_, tab) => alive.tab(address(tab))));
-        await Promise.all(open.map((tab) => ready(tab)));
+        const open = await within(60_000, "opening the tabs", Promise.all(Array.from({ length: tabs }, (_, tab) => alive.tab(address(tab)))));
+        await within(60_000, "a question in each tab", Promise.all(open.map((tab) => ready(tab))));
         startMs += Date.now() - born;
         const pressing = Date.now();
         const stalled = watch(place.heard, over, open);
@@ -141,7 +148,8 @@ export async function storm({ subject, seed, records, kills, share = 0.3, tabs =
         await sleep(death.ms);
         dying = true;
         await alive.kill();
-        await failed;
+        // A tab that was being opened never answers once its browser is gone.
+        await Promise.race([failed, sleep(2000)]);
         say(`${subject.name}, seed ${seed}: killed ${life + 1}/${kills}, ${place.heard.length} records shown`);
         continue;
       }
