@@ -33,7 +33,8 @@ impl Drop for Bitmap {
     }
 }
 
-/// How much of a file is looked at for its size; a JPEG may have a preview of 64 KB before it.
+/// How much of a file is looked at for its size; a JPEG may have a preview of 64 KB before it. What is no longer is
+/// read whole.
 const HEADER: u32 = 256 * 1024;
 
 /// Content that is there already; `None` for what has to be fetched or decoded first.
@@ -52,7 +53,7 @@ pub(super) fn at_once(source: &Source, part: &JsValue) -> Option<Result<Content,
 
 /// A picture file that [`together`] reads; `None` for anything else.
 pub(super) fn small_file(part: &JsValue) -> Option<Blob> {
-    part.dyn_ref().filter(|file: &&Blob| file.size() <= f64::from(png::LARGEST_FILE)).cloned()
+    part.dyn_ref().filter(|file: &&Blob| file.size() <= f64::from(HEADER)).cloned()
 }
 
 /// Reads files with one request to the browser, which takes it longer than the few bytes of each; `None` if
