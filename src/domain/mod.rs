@@ -10,13 +10,16 @@
 
 pub mod chart;
 pub mod correction;
+pub mod credential;
 pub mod current;
+pub mod diagnosis;
 pub mod dispatch;
 pub mod evaluation;
 pub mod few;
 pub mod ident;
 pub mod item;
 pub mod label;
+pub mod lease;
 pub mod learning;
 mod order;
 pub mod outbox;
