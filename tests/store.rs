@@ -8,7 +8,7 @@ use std::rc::Rc;
 use hitl_labeler::domain::correction::Correction;
 use hitl_labeler::domain::ident::{Chance, RecordId, Timestamp};
 use hitl_labeler::domain::outbox::Batch;
-use hitl_labeler::page::store::{Lead, OtherTab, Store, StoreError, open, open_in};
+use hitl_labeler::page::store::{Durability, Lead, OtherTab, Store, StoreError, open, open_in};
 use hitl_labeler::wire::correction::{from_record, to_record};
 use hitl_labeler::wire::record::Record;
 use js_sys::{Array, Function, Promise};
@@ -63,7 +63,7 @@ fn batch(records: &[RecordId], attempts: u32) -> Batch {
 }
 
 async fn durable(project: &str) -> Store {
-    let (store, why) = open(project).await;
+    let (store, why) = open(project, Durability::Strict).await;
     assert_eq!(why, None);
     store
 }
@@ -392,7 +392,7 @@ async fn answers_given_at_once_are_all_kept_though_one_transaction_fails() {
 
 #[wasm_bindgen_test]
 async fn without_indexeddb_everything_works_in_memory_and_says_why() {
-    let (store, why) = open_in(Err(StoreError::Missing), &project("memory")).await;
+    let (store, why) = open_in(Err(StoreError::Missing), &project("memory"), Durability::Strict).await;
     assert_eq!(why.as_deref(), Some("this browser offers no store to this page"));
     let answers = answers(4);
     let ids = ids(&answers);
@@ -439,7 +439,7 @@ async fn a_browser_that_refuses_throws_or_never_answers_leaves_a_store_in_memory
     let _haste = Haste::now();
     for (open, reason) in refusing {
         let factory = js(&format!("return {{ open() {{ {open} }} }}")).unchecked_into();
-        let (store, why) = open_in(Ok(factory), &project("refused")).await;
+        let (store, why) = open_in(Ok(factory), &project("refused"), Durability::Strict).await;
         assert!(why.as_deref().is_some_and(|why| why.contains(reason)), "{why:?}");
         assert_eq!(store.commit(&answers(1)).await, Ok(false));
     }
@@ -479,7 +479,7 @@ async fn an_opening_that_was_given_up_does_no_harm_when_it_succeeds_after_all() 
     ));
     eventually("the hold-up", || js("return !!globalThis.holdUp").is_truthy()).await;
     let haste = Haste::now();
-    let (given_up, why) = open(&project).await;
+    let (given_up, why) = open(&project, Durability::Strict).await;
     drop(haste);
     assert_eq!(why.as_deref(), Some("the browser's store does not answer"));
     assert_eq!(given_up.commit(&answers(1)).await, Ok(false));
@@ -505,7 +505,7 @@ async fn a_store_of_a_newer_version_is_left_alone() {
         }})"
     );
     JsFuture::from(js(&newer).unchecked_into::<Promise>()).await.unwrap();
-    let (_, why) = open(&project).await;
+    let (_, why) = open(&project, Durability::Strict).await;
     assert!(why.as_deref().is_some_and(|why| why.contains("newer version")), "{why:?}");
 }
 

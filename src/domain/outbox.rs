@@ -183,6 +183,12 @@ impl Outbox {
         self.waiting.iter().copied()
     }
 
+    /// Records that are on their way, in batches or not.
+    pub fn undelivered(&self) -> impl Iterator<Item = RecordId> {
+        let batched = self.batches.iter().flat_map(|(batch, _)| batch.records.iter().copied());
+        batched.chain(self.waiting.iter().copied())
+    }
+
     /// Adds a record that is stored durably.
     pub fn add(&mut self, record: RecordId) {
         let known = self.batches.iter().any(|(batch, _)| batch.records.contains(&record));

@@ -10,17 +10,59 @@ use crate::domain::outbox::Reply;
 use crate::wire::config::{BodyFormat, Delivery, Method};
 use crate::wire::reply::{Answer, reply_of};
 
-/// Sends the records' JSON lines as one request and tells what came of it.
-pub async fn send(to: &Delivery, url: &str, batch: BatchId, ids: &[RecordId], lines: &[String]) -> Reply {
-    let answer = match request(to, url, batch, lines).await {
+/// Whether a request is to outlive the page (`keepalive`). Browsers allow 64 KiB of that in flight, for all of a
+/// page's scripts together, and refuse what is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// The first attempt of a batch: a small one outlives the page, since the person may close it right after the
+    /// last answer.
+    First,
+    /// It was refused, or there was no answer: the browser's own objections to `keepalive` shall not be the cause.
+    Again,
+    /// The page is hidden and may go.
+    Last,
+}
+
+impl Urgency {
+    fn outlives(self, bytes: usize) -> bool {
+        bytes
+            <= match self {
+                Self::First => 16 << 10,
+                Self::Again => 0,
+                Self::Last => 60 << 10,
+            }
+    }
+}
+
+/// Sends the records' JSON lines as one request and tells what came of it, with the server's status if it answered.
+/// `token` is what the page's `authorize` gave.
+pub async fn send(
+    to: &Delivery,
+    batch: BatchId,
+    ids: &[RecordId],
+    lines: &[String],
+    token: Option<&str>,
+    urgency: Urgency,
+) -> (Reply, Option<u16>) {
+    let answer = match request(to, batch, lines, token, urgency).await {
         Ok(answer) => answer,
         Err(why) if is_abort(&why) => Answer::TimedOut,
         Err(_) => Answer::Unreachable,
     };
-    reply_of(&answer, ids, to.confirm)
+    let status = match &answer {
+        Answer::Http { status, .. } => Some(*status),
+        Answer::TimedOut | Answer::Unreachable => None,
+    };
+    (reply_of(&answer, ids, to.confirm), status)
 }
 
-async fn request(to: &Delivery, url: &str, batch: BatchId, lines: &[String]) -> Result<Answer, JsValue> {
+async fn request(
+    to: &Delivery,
+    batch: BatchId,
+    lines: &[String],
+    token: Option<&str>,
+    urgency: Urgency,
+) -> Result<Answer, JsValue> {
     let (content_type, body) = match to.format {
         BodyFormat::Array => ("application/json", format!("[{}]", lines.join(","))),
         BodyFormat::JsonLines => ("application/x-ndjson", format!("{}\n", lines.join("\n"))),
@@ -33,6 +75,9 @@ async fn request(to: &Delivery, url: &str, batch: BatchId, lines: &[String]) -> 
     for (name, value) in &to.headers {
         headers.set(name, value)?;
     }
+    if let (Some((name, value)), Some(token)) = (&to.authorization, token) {
+        headers.set(name, &value.replace("{token}", token))?;
+    }
     let abort = AbortController::new()?;
     let options = RequestInit::new();
     options.set_method(match to.method {
@@ -42,11 +87,15 @@ async fn request(to: &Delivery, url: &str, batch: BatchId, lines: &[String]) -> 
     options.set_headers(&headers);
     options.set_body(&JsValue::from_str(&body));
     options.set_signal(Some(&abort.signal()));
+    if urgency.outlives(body.len()) {
+        js_sys::Reflect::set(&options, &"keepalive".into(), &JsValue::TRUE)?;
+    }
     let timer = {
         let abort = abort.clone();
         Timeout::new(to.timeout_ms, move || abort.abort())
     };
     let window: Window = web_sys::window().ok_or(JsValue::NULL)?;
+    let url = to.url.as_deref().unwrap_or_default();
     let response: Response =
         JsFuture::from(window.fetch_with_str_and_init(url, &options)).await?.dyn_into()?;
     let header = |name: &str| response.headers().get(name).ok().flatten();

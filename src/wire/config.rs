@@ -26,7 +26,9 @@ use crate::reader::{Node, Problem, Problems, read, read_text};
 
 pub use overlay::{ATTRIBUTES, merge, overlay, rebase};
 use policy::WrittenPolicy;
-pub use sections::{BodyFormat, Delivery, ItemsAt, KeyDeed, Keys, Learning, Method, ModelAt, Order, Theme};
+pub use sections::{
+    BodyFormat, Delivery, Durability, ItemsAt, KeyDeed, Keys, Learning, Method, ModelAt, Order, Theme,
+};
 
 /// What the configuration's `schema` says, if it says anything.
 pub const SCHEMA: &str = "hitl-labeler/config/1";

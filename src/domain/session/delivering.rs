@@ -8,6 +8,9 @@ use crate::domain::outbox::{Errand, Reply};
 impl Session {
     pub(super) fn committed(&mut self, ids: Vec<RecordId>, durable: bool) {
         for id in ids {
+            if durable {
+                self.volatile.remove(&id);
+            }
             if !self.uncommitted.remove(&id) {
                 continue;
             }

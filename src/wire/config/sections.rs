@@ -167,6 +167,23 @@ pub enum BodyFormat {
     Single,
 }
 
+/// What the browser's store promises of an answer that is shown as saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk: it outlives a power failure.
+    #[default]
+    Strict,
+    /// It is with the operating system: it outlives the browser's crash, not the machine's.
+    Relaxed,
+}
+
+impl Durability {
+    /// Reads it.
+    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
+        node.choice(&[("strict", Self::Strict), ("relaxed", Self::Relaxed)])
+    }
+}
+
 /// Where records go and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
@@ -186,6 +203,12 @@ pub struct Delivery {
     pub timeout_ms: u32,
     /// How the server says that it has a record.
     pub confirm: Confirm,
+    /// What the browser's store promises of an answer that is shown as saved.
+    pub durability: Durability,
+    /// Header that carries the page's token, and its value with `{token}` in it.
+    pub authorization: Option<(Arc<str>, Arc<str>)>,
+    /// Whether a request needs a token that only the page can give.
+    pub needs_token: bool,
 }
 
 impl Default for Delivery {
@@ -199,6 +222,9 @@ impl Default for Delivery {
             rules: DeliveryRules::default(),
             timeout_ms: 30_000,
             confirm: Confirm::default(),
+            durability: Durability::default(),
+            authorization: None,
+            needs_token: false,
         }
     }
 }
@@ -334,6 +360,8 @@ pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
         "retry",
         "timeout_ms",
         "confirm",
+        "durability",
+        "authorization",
     ])?;
     let mut to = Delivery::default();
     fields.fill("url", &mut to.url, |node| {
@@ -369,7 +397,20 @@ pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
     fields.fill("confirm", &mut to.confirm, |node| {
         node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
     });
+    fields.fill("durability", &mut to.durability, Durability::read);
+    to.authorization = fields.optional("authorization").and_then(|node| authorization(&node));
+    to.needs_token = to.authorization.is_some();
     Some(to)
+}
+
+fn authorization(node: &Node<'_>) -> Option<(Arc<str>, Arc<str>)> {
+    let fields = node.object(&["header", "value"])?;
+    let header = optional(&fields, "header", |node| node.name().map(Arc::from))?;
+    let value = optional(&fields, "value", |node| match node.text()? {
+        text if text.contains("{token}") => Some(Arc::from(text)),
+        _ => node.wrong("a text with {token} in it, such as \"Bearer {token}\""),
+    })?;
+    Some((header.unwrap_or_else(|| "Authorization".into()), value.unwrap_or_else(|| "Bearer {token}".into())))
 }
 
 fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<DeliveryRules> {
