@@ -70,6 +70,7 @@ export class HitlLabeler extends Base {
   #mounted;
   #config;
   #items;
+  #authorize;
   #pending; // calls made before the Wasm was there
   #generation = 0;
   #scheduled = false;
@@ -87,7 +88,7 @@ export class HitlLabeler extends Base {
 
   connectedCallback() {
     // Properties set before the element was defined.
-    for (const name of ["config", "items", "acceptAt", "target"]) {
+    for (const name of ["config", "items", "authorize", "acceptAt", "target"]) {
       if (Object.hasOwn(this, name)) {
         const value = this[name];
         delete this[name];
@@ -132,6 +133,19 @@ export class HitlLabeler extends Base {
   set items(value) {
     this.#items = value;
     this.#restart();
+  }
+
+  /** Gives a token: `async ({reason, status}) => "…"`. Called when one is needed; what it gives stays in memory. */
+  get authorize() {
+    return this.#authorize;
+  }
+  set authorize(value) {
+    if (value !== undefined && value !== null && typeof value !== "function") {
+      // Not what was found: a token that is set by mistake is to stand in no log.
+      throw new TypeError("authorize: found no function, expected one that returns a token (a text) or a promise of one");
+    }
+    this.#authorize = value ?? undefined;
+    this.#mounted?.authorizeChanged();
   }
 
   /** The least confidence at which the model settles an item alone; changes at once. */
@@ -194,6 +208,19 @@ export class HitlLabeler extends Base {
   flush() {
     return this.#call((mounted) => mounted.flush());
   }
+  /** Waits until everything is delivered, then goes where `delivery.finish` says; rejects in words if that cannot be. */
+  async finish() {
+    const to = await this.#call((mounted) => mounted.finish());
+    if (!to) return;
+    if (!to.fields) return void location.assign(to.url);
+    const form = document.createElement("form");
+    Object.assign(form, { method: "post", action: to.url, hidden: true });
+    for (const [name, value] of to.fields) {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+    }
+    document.body.append(form);
+    HTMLFormElement.prototype.submit.call(form); // a field may be called "submit"
+  }
   download(format = "jsonl", { save = true } = {}) {
     if (["model", "manifest", "head"].includes(format)) return this.#call((mounted) => mounted.downloadLearned(format, save));
     if (format !== "jsonl" && format !== "csv") {
@@ -253,8 +280,10 @@ export class HitlLabeler extends Base {
       configUrl: config === null ? undefined : new URL(config, base).href,
       attributes,
       items: this.#items,
+      authorize: (wish) => this.#authorize?.(wish),
       spawnWorker,
       base,
+      presets: here("./presets/"),
       project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}`,
     });
     for (const deed of this.#pending?.splice(0) ?? []) deed(this.#mounted);

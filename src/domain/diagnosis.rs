@@ -25,8 +25,6 @@ pub enum Heard {
         status: u16,
         /// It is a web page.
         page: bool,
-        /// It comes from another address, by redirection.
-        elsewhere: bool,
         /// A 2xx that would count as a delivery as the configuration has it.
         confirms: bool,
     },
@@ -47,8 +45,6 @@ pub struct Observed {
     pub same_origin: bool,
     /// The request as it will be, with a body that nobody can store.
     pub real: Heard,
-    /// The same, not following redirections.
-    pub not_following: Heard,
     /// A plain GET whose answer is hidden from the page: does anybody answer?
     pub reach: Heard,
     /// The same by the other of `http:` and `https:`.
@@ -68,6 +64,10 @@ pub struct Observed {
 pub enum Cause {
     /// Nothing: the server answered as one that would take records; with its status.
     None(u16),
+    /// Somebody answers; more cannot be tried without leaving something behind.
+    Somebody,
+    /// The request cannot be made: what is lacking.
+    Lacks(Arc<str>),
     /// No network.
     Offline,
     /// The page gives no token.
@@ -120,6 +120,8 @@ impl Cause {
     pub fn name(&self) -> &'static str {
         match self {
             Self::None(_) => "none",
+            Self::Somebody => "somebody",
+            Self::Lacks(_) => "lacks",
             Self::Offline => "offline",
             Self::NoToken => "no-token",
             Self::PagePolicy => "page-policy",
@@ -156,7 +158,7 @@ pub fn diagnose(seen: &Observed) -> Cause {
         return Cause::PagePolicy;
     }
     match seen.real {
-        Heard::Answered { status, page, elsewhere, confirms } => answered(status, page, elsewhere, confirms),
+        Heard::Answered { status, page, confirms } => answered(status, page, confirms),
         Heard::SentOn => Cause::Redirect,
         _ if !seen.online => Cause::Offline,
         _ if seen.mixed => Cause::Mixed,
@@ -165,11 +167,9 @@ pub fn diagnose(seen: &Observed) -> Cause {
     }
 }
 
-fn answered(status: u16, page: bool, elsewhere: bool, confirms: bool) -> Cause {
+fn answered(status: u16, page: bool, confirms: bool) -> Cause {
     match status {
         200..=299 if confirms => Cause::None(status),
-        // Who follows a redirection sends no body along.
-        _ if elsewhere => Cause::Redirect,
         200..=299 if page => Cause::WebPage,
         200..=299 => Cause::NotConfirmed,
         300..=399 => Cause::Redirect,
@@ -187,11 +187,10 @@ fn answered(status: u16, page: bool, elsewhere: bool, confirms: bool) -> Cause {
 }
 
 fn unanswered(seen: &Observed) -> Cause {
-    match (&seen.not_following, &seen.reach) {
-        (Heard::SentOn, _) => return Cause::Redirect,
-        (_, Heard::TimedOut) => return Cause::TimedOut,
-        (_, Heard::Failed) if seen.other_scheme == Heard::Somebody => return Cause::Tls,
-        (_, Heard::Failed | Heard::NotTried) => return Cause::Unreachable,
+    match seen.reach {
+        Heard::TimedOut => return Cause::TimedOut,
+        Heard::Failed if seen.other_scheme == Heard::Somebody => return Cause::Tls,
+        Heard::Failed | Heard::NotTried => return Cause::Unreachable,
         _ => {}
     }
     if seen.same_origin {
@@ -228,7 +227,7 @@ mod tests {
     use super::*;
 
     fn answered_by(status: u16) -> Heard {
-        Heard::Answered { status, page: false, elsewhere: false, confirms: false }
+        Heard::Answered { status, page: false, confirms: false }
     }
 
     fn failed() -> Observed {
@@ -238,7 +237,7 @@ mod tests {
     #[test]
     fn a_server_that_only_minds_the_body_is_fine() {
         for status in [400, 413, 422, 200] {
-            let real = Heard::Answered { status, page: false, elsewhere: false, confirms: status == 200 };
+            let real = Heard::Answered { status, page: false, confirms: status == 200 };
             assert_eq!(
                 diagnose(&Observed { online: true, real, ..Observed::default() }),
                 Cause::None(status)
@@ -277,7 +276,7 @@ mod tests {
             ..failed()
         };
         assert_eq!(diagnose(&without), Cause::Credentials);
-        assert_eq!(diagnose(&Observed { not_following: Heard::SentOn, ..failed() }), Cause::Redirect);
+        assert_eq!(diagnose(&Observed { real: Heard::SentOn, ..failed() }), Cause::Redirect);
     }
 
     #[test]

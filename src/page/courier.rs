@@ -23,6 +23,7 @@ use crate::domain::outbox::{Batch, Errand, Hold, Reply};
 use crate::domain::session::{DeliveryView, Notice};
 use crate::wire::config::Config;
 use crate::wire::correction::to_record;
+use crate::wire::delivery;
 
 /// A store that has not answered after this is said not to: the person must hear of it within two seconds.
 const SLOW_MS: u32 = 1_500;
@@ -292,10 +293,9 @@ impl Driver {
             // Cleared under our hands, or not readable at this moment: what the session knows is the same.
             let lines = lines.ok().or_else(|| driver.lines(&batch.records));
             drop(driver);
-            let secret = token.as_ref().map(Token::secret);
             let (reply, status) = match lines {
                 Some(lines) => {
-                    backend::send(&config.delivery, batch.id, &batch.records, &lines, secret, urgency).await
+                    backend::send(&config.delivery, batch.id, &batch.records, &lines, token.as_ref(), urgency).await
                 }
                 None => {
                     let why = "the browser's store does not give the records back".into();
@@ -340,9 +340,12 @@ impl Driver {
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             let config = driver.config.borrow().clone();
-            driver.token_for_test().await;
+            let sample = driver.session.borrow().as_ref().and_then(|session| session.only_here().into_iter().next());
+            if config.delivery.needs_token {
+                driver.token_for_test().await;
+            }
             let token = driver.courier.credential.borrow().token().map(Option::<&Token>::cloned);
-            let cause = probe::test(&config.delivery, token).await;
+            let cause = probe::test(&config.delivery, sample.as_ref(), token).await;
             if driver.generation.get() == generation {
                 desk.connection.set(Some(cause));
             }
@@ -483,8 +486,14 @@ impl Driver {
             Some(Hold::Unauthorized(_)) if held => self.give_up_finish(self.why_not_delivered()),
             _ if view.unsaved + view.waiting > 0 => {}
             _ => {
+                let config = self.config.borrow().clone();
+                let to = match delivery::finish(&config.delivery, &backend::query(), view.sent) {
+                    Some(Err(why)) => return self.give_up_finish(why),
+                    Some(Ok(to)) => json!({ "url": to.url, "fields": to.fields }),
+                    None => serde_json::Value::Null,
+                };
                 let Some(Finishing { resolve, .. }) = self.courier.finishing.take() else { return };
-                let _ = resolve.call0(&JsValue::NULL);
+                let _ = resolve.call1(&JsValue::NULL, &events::to_js(&to));
             }
         }
     }

@@ -39,6 +39,8 @@ pub enum Answer {
     TimedOut,
     /// No connection, or the browser may not let the page see the answer (CORS).
     Unreachable,
+    /// The server sends the request on to another address, which the configuration does not allow.
+    Redirected,
 }
 
 /// What `answer` means for the records of a batch.
@@ -48,6 +50,12 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
         Answer::TimedOut => return later("the server did not answer in time"),
         Answer::Unreachable => {
             return later("the server could not be reached, or does not allow this page (CORS)");
+        }
+        Answer::Redirected => {
+            return Reply::WrongAddress(
+                "the server sends the request on to another address: give that one, or set delivery.redirect to \"follow\""
+                    .into(),
+            );
         }
         Answer::Http { status, content_type, retry_after, body } => {
             (*status, content_type, retry_after, body)
@@ -69,14 +77,22 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
     }
 }
 
-fn later(why: &str) -> Reply {
+pub(super) fn later(why: &str) -> Reply {
     Reply::TryLater { why: why.into(), after_ms: None }
 }
 
+/// Whether a web page answered.
+pub(super) fn is_page(content_type: &str, body: &str) -> bool {
+    content_type.contains("html") || body.trim_start().starts_with('<')
+}
+
+pub(super) fn portal() -> Reply {
+    later("a web page answered in place of the server: is this network asking for a log-in?")
+}
+
 fn confirmed(content_type: &str, body: &str, sent: &[RecordId], confirm: Confirm) -> Reply {
-    let page = content_type.contains("html") || body.trim_start().starts_with('<');
-    if page {
-        return later("a web page answered in place of the server: is this network asking for a log-in?");
+    if is_page(content_type, body) {
+        return portal();
     }
     let json: Option<Value> = serde_json::from_slice(body.as_bytes()).ok();
     let results = json.as_ref().and_then(|json| json.get("results")?.as_array());
@@ -113,14 +129,14 @@ fn problems(result: &Value) -> Arc<str> {
 }
 
 /// The server's own words in an error body, if it is JSON with a message.
-fn words_of(body: &str) -> Option<String> {
+pub(super) fn words_of(body: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(body.as_bytes()).ok()?;
     let error = json.get("error").unwrap_or(&json);
     let message = error.get("message").or_else(|| error.get("detail")).unwrap_or(error);
     message.as_str().map(str::to_owned)
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
