@@ -9,12 +9,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use hitl_labeler::domain::ident::{BatchId, Chance, RecordId, Timestamp};
-use hitl_labeler::domain::outbox::{Batch, DeliveryRules, Errand, Hold, Outbox, Reply, Verdict};
+use hitl_labeler::domain::outbox::{Batch, DeliveryRules, Errand, Hold, Outbox, Parcel, Reply, Verdict};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 const ITEMS: u8 = 5;
-const RULES: DeliveryRules = DeliveryRules { batch_most: 7, retry_base_ms: 1_000, retry_cap_ms: 60_000 };
+const RULES: DeliveryRules = DeliveryRules {
+    batch_most: 7,
+    batch_bytes: 1 << 20,
+    retry_base_ms: 1_000,
+    retry_cap_ms: 60_000,
+    retry_for_ms: None,
+};
 
 /// What happens next; numbers choose among what is there.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +149,8 @@ impl Sim {
                 if poison {
                     self.poison.insert(id);
                 }
-                self.tabs.iter_mut().for_each(|tab| tab.outbox.add(id));
+                let parcel = Parcel { item: u64::from(item), bytes: 1_000 };
+                self.tabs.iter_mut().for_each(|tab| tab.outbox.add(id, parcel));
             }
             Step::Errand { tab } => self.errand(usize::from(tab)),
             Step::StoreWrites => self.store_writes(self.leader),
@@ -222,7 +229,7 @@ impl Sim {
                     })
                     .collect()
             }
-            Errand::Send(_) => unreachable!(),
+            Errand::Send(_) | Errand::Discard(_) => unreachable!(),
         }
     }
 
@@ -322,7 +329,8 @@ impl Sim {
             self.records.keys().filter(|id| !self.sent.contains(id) && !self.refused.contains_key(id));
         let outbox = &mut self.tabs[at].outbox;
         let refused = self.refused.iter().map(|(id, why)| (*id, why.clone()));
-        outbox.restore(waiting.copied(), self.batches.values().cloned(), refused, self.sent.len());
+        let about = |id| Parcel { item: u64::from(self.records[&id]), bytes: 1_000 };
+        outbox.restore(waiting.copied(), self.batches.values().cloned(), refused, self.sent.len(), about);
     }
 
     fn check(&self) {
@@ -405,12 +413,12 @@ fn deliver(count: usize, poison: &[usize]) -> (usize, usize, Vec<usize>) {
     let mut outbox = Outbox::new(DeliveryRules { batch_most: 50, ..RULES });
     outbox.lead(true);
     let ids: Vec<_> = (0..count).map(|_| chance.record_id(START)).collect();
-    ids.iter().for_each(|id| outbox.add(*id));
+    (0..).zip(&ids).for_each(|(item, id)| outbox.add(*id, Parcel { item, bytes: 1_000 }));
     let (mut refused, mut requests) = (0, 0);
     while let Some(errand) = outbox.errand(&mut chance, START) {
         match errand {
             Errand::Freeze(batch) => outbox.frozen(batch.id),
-            Errand::Settle { .. } => unreachable!(),
+            Errand::Settle { .. } | Errand::Discard(_) => unreachable!(),
             Errand::Send(batch) => {
                 requests += 1;
                 let bad = batch.records.iter().any(|id| poison.iter().any(|at| ids[*at] == *id));
@@ -476,7 +484,7 @@ fn back_off_grows_with_full_jitter_up_to_its_cap_and_never_hammers() {
         let mut chance = Chance::new([seed, 9]);
         let mut outbox = Outbox::new(RULES);
         outbox.lead(true);
-        outbox.add(chance.record_id(START));
+        outbox.add(chance.record_id(START), Parcel { item: 1, bytes: 1_000 });
         let mut now = START;
         let Some(Errand::Freeze(batch)) = outbox.errand(&mut chance, now) else {
             panic!("nothing to freeze")

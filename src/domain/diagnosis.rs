@@ -270,11 +270,8 @@ mod tests {
         assert_eq!(diagnose(&Observed { online: false, ..nobody.clone() }), Cause::Offline);
         assert_eq!(diagnose(&Observed { mixed: true, ..nobody }), Cause::Mixed);
         assert_eq!(diagnose(&Observed { plain: Heard::Failed, ..failed() }), Cause::Origin);
-        let without = Observed {
-            plain: Heard::Failed,
-            plain_without_credentials: answered_by(400),
-            ..failed()
-        };
+        let without =
+            Observed { plain: Heard::Failed, plain_without_credentials: answered_by(400), ..failed() };
         assert_eq!(diagnose(&without), Cause::Credentials);
         assert_eq!(diagnose(&Observed { real: Heard::SentOn, ..failed() }), Cause::Redirect);
     }

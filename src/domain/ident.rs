@@ -127,15 +127,21 @@ impl Chance {
 }
 
 /// Where `text` falls in `[0, 1)` under `seed`: the same on every machine and in every session.
+#[must_use]
+pub fn draw(seed: u64, text: &str) -> f64 {
+    unit(hash(seed, text))
+}
+
+/// 64 bits that stand for `text` under `seed`: the same on every machine and in every session.
 ///
 /// FNV-1a over the bytes, then SplitMix64's finaliser, since FNV alone is uneven in its high bits.
 #[must_use]
-pub fn draw(seed: u64, text: &str) -> f64 {
+pub fn hash(seed: u64, text: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ mixed(seed);
     for byte in text.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    unit(mixed(hash))
+    mixed(hash)
 }
 
 /// SplitMix64's finaliser.

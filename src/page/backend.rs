@@ -106,8 +106,10 @@ async fn tried(
         headers.set(name, value)?;
     }
     if let Some(sign) = &made.sign {
-        headers
-            .set(&sign.header, &sign.value(&signature(&window, sign, token.map_or("", Token::secret)).await?))?;
+        headers.set(
+            &sign.header,
+            &sign.value(&signature(&window, sign, token.map_or("", Token::secret)).await?),
+        )?;
     }
     let abort = AbortController::new()?;
     let options = RequestInit::new();

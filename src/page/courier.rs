@@ -8,7 +8,7 @@ use gloo::timers::callback::Timeout;
 use js_sys::{Function, Object, Promise, Reflect};
 use leptos::prelude::*;
 use serde_json::json;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::backend::{self, Urgency};
@@ -165,7 +165,7 @@ impl Driver {
                 self.courier.again.take();
             }
             Ok(false) => {}
-            Err(why) => {
+            Err(ref why) => {
                 self.no_store(Some(why.to_string().into()));
                 self.courier.unstored.borrow_mut().extend(&ids);
                 self.store_again();
@@ -262,6 +262,7 @@ impl Driver {
                         desk.notice(Notice::Frozen(batch.id));
                     }
                 }
+                Errand::Discard(records) => drop(store.discard(&records).await),
                 Errand::Send(_) => {}
             }
         });
@@ -295,7 +296,8 @@ impl Driver {
             drop(driver);
             let (reply, status) = match lines {
                 Some(lines) => {
-                    backend::send(&config.delivery, batch.id, &batch.records, &lines, token.as_ref(), urgency).await
+                    backend::send(&config.delivery, batch.id, &batch.records, &lines, token.as_ref(), urgency)
+                        .await
                 }
                 None => {
                     let why = "the browser's store does not give the records back".into();
@@ -320,7 +322,7 @@ impl Driver {
     /// the store until an answer names them; if nobody is there to hear it, they go again on the next visit.
     pub fn hide(&self, hidden: bool) {
         self.courier.hidden.set(hidden);
-        let waits = self.desk.delivery.with_untracked(|view| matches!(view.hold, Some(Hold::RetryAt(..))));
+        let waits = self.desk.delivery.with_untracked(|view| matches!(view.hold, Some(Hold::RetryAt { .. })));
         if hidden && waits {
             self.notice(Notice::ResumeDelivery);
         }
@@ -340,7 +342,8 @@ impl Driver {
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             let config = driver.config.borrow().clone();
-            let sample = driver.session.borrow().as_ref().and_then(|session| session.only_here().into_iter().next());
+            let sample =
+                driver.session.borrow().as_ref().and_then(|session| session.only_here().into_iter().next());
             if config.delivery.needs_token {
                 driver.token_for_test().await;
             }
@@ -361,7 +364,8 @@ impl Driver {
         let (me, generation) = (self.me(), self.generation.get());
         let Some(given) = self.ask_page() else {
             let at = self.courier.credential.borrow().wake_at();
-            let wait = at.map(|Timestamp(at)| u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0));
+            let wait =
+                at.map(|Timestamp(at)| u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0));
             let ask = wait.map(|wait| {
                 Timeout::new(wait, move || me.upgrade().iter().for_each(|driver| driver.ask_for_token()))
             });
@@ -482,7 +486,9 @@ impl Driver {
                 "the server refused {} records; try them again, or delete them",
                 view.refused
             )),
-            Some(Hold::Offline | Hold::WrongAddress(_)) => self.give_up_finish(self.why_not_delivered()),
+            Some(Hold::Offline | Hold::WrongAddress(_) | Hold::GaveUp { .. }) => {
+                self.give_up_finish(self.why_not_delivered())
+            }
             Some(Hold::Unauthorized(_)) if held => self.give_up_finish(self.why_not_delivered()),
             _ if view.unsaved + view.waiting > 0 => {}
             _ => {

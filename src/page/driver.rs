@@ -13,9 +13,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{AbortController, FileList, HtmlElement};
 
+use super::courier::Courier;
 use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, SlipView, Trouble};
 use super::keys::{Deed, KeyMap};
-use super::courier::Courier;
 use super::settings::Settings;
 use super::source::{self, Held};
 use super::store::Store;

@@ -33,7 +33,11 @@ const PATIENCE_MS: u32 = 8_000;
 const BROKEN: &str = "[";
 
 /// What stands in the way of sending `sample`, or a record as it will be.
-pub async fn test(to: &Delivery, sample: Option<&Correction>, token: Result<Option<Token>, Standing>) -> Cause {
+pub async fn test(
+    to: &Delivery,
+    sample: Option<&Correction>,
+    token: Result<Option<Token>, Standing>,
+) -> Cause {
     let Ok(token) = token else { return Cause::NoToken };
     let outgoing = match made(to, sample, token.as_ref()) {
         Ok(outgoing) => outgoing,
@@ -85,12 +89,12 @@ fn made(to: &Delivery, sample: Option<&Correction>, token: Option<&Token>) -> Re
     let lines = [sample.map_or_else(any, |record| to_record(record).to_string())];
     let (query, batch) = (backend::query(), chance.batch_id(now));
     let secret = token.map(Token::secret);
-    build(to, &Sending { batch, ids: &[id], lines: &lines, token: secret, now, query: &query }).map_err(|reply| {
-        match reply {
+    build(to, &Sending { batch, ids: &[id], lines: &lines, token: secret, now, query: &query }).map_err(
+        |reply| match reply {
             Reply::WrongAddress(why) | Reply::Unauthorized(why) => why,
             _ => "".into(),
-        }
-    })
+        },
+    )
 }
 
 fn heard(to: &Delivery, outgoing: Outgoing, answer: Answer) -> Heard {
@@ -157,7 +161,8 @@ impl Default for Try {
 impl Try {
     async fn ends(self) -> Heard {
         self.tried().await.unwrap_or_else(|why| {
-            let aborted = why.dyn_ref::<web_sys::DomException>().is_some_and(|why| why.name() == "AbortError");
+            let aborted =
+                why.dyn_ref::<web_sys::DomException>().is_some_and(|why| why.name() == "AbortError");
             if aborted { Heard::TimedOut } else { Heard::Failed }
         })
     }

@@ -21,9 +21,9 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::IdbFactory;
 
 use self::database::{Ask, Database};
+pub use self::lead::Lead;
 use self::rows::{Delivery, Row, Table, Unconfirmed, batch_row, is_senders, read_batch};
 use self::tabs::Channel;
-pub use self::lead::Lead;
 pub use self::tabs::OtherTab;
 pub use self::witness::Witness;
 use crate::domain::correction::Correction;
@@ -204,6 +204,7 @@ impl Store {
             match Delivery::from_text(&text) {
                 // Refused before, and on its way once more.
                 Delivery::Refused(why) if !batched.contains(&id) => kept.refused.push((id, why)),
+                Delivery::Discarded => {}
                 _ => kept.waiting.push(id),
             }
         }
@@ -265,6 +266,15 @@ impl Store {
         written
     }
 
+    /// Stores that these refused records are not to be sent any more. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn discard(&self, records: &[RecordId]) -> Result<bool, StoreError> {
+        let row = |id: &RecordId| ((Table::Outbox, id.to_string()), Some(Delivery::Discarded.to_text()));
+        self.inner.write(records.iter().map(row).collect()).await
+    }
+
     /// The records' JSON lines, in this order, byte for byte as they were stored.
     ///
     /// # Errors
@@ -279,18 +289,6 @@ impl Store {
             stored.as_string().or_else(held).ok_or(StoreError::Gone(*record))
         });
         lines.collect()
-    }
-
-    /// Takes refused records out for good. Answers as [`Store::commit`].
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn discard(&self, records: &[RecordId]) -> Result<bool, StoreError> {
-        let rows = records.iter().flat_map(|id| {
-            let id = id.to_string();
-            [((Table::Records, id.clone()), None), ((Table::Outbox, id), None)]
-        });
-        self.inner.write(rows.collect()).await
     }
 
     /// Writes what has failed to be written, if anything has. Answers as [`Store::commit`].

@@ -178,6 +178,8 @@ pub enum Notice {
     LeadLost,
     /// Send refused records once more.
     RetryRefused(Vec<RecordId>),
+    /// Do not try to send these refused records any more; the records themselves stay.
+    DiscardRefused(Vec<RecordId>),
     /// Another tab recorded something.
     Elsewhere(Vec<Correction>),
     /// Another tab delivered something.
@@ -429,6 +431,7 @@ impl Session {
             Notice::ResumeDelivery => self.outbox.iter_mut().for_each(Outbox::resume),
             Notice::LeadLost => self.outbox.iter_mut().for_each(|outbox| outbox.lead(false)),
             Notice::RetryRefused(records) => self.retry_refused(&records),
+            Notice::DiscardRefused(records) => self.discard_refused(&records),
             Notice::Elsewhere(records) => self.elsewhere(records, now),
             Notice::SentElsewhere(records) => {
                 self.outbox.iter_mut().for_each(|outbox| outbox.sent_elsewhere(&records));

@@ -50,9 +50,13 @@ pub enum Delivery {
     Waiting,
     /// The server does not want it.
     Refused(Arc<str>),
+    /// The server does not want it, and the person has given it up. It keeps its row: without one it would count
+    /// as sent.
+    Discarded,
 }
 
 const WAITING: &str = "waiting";
+const DISCARDED: &str = "discarded";
 const REFUSED: &str = "refused: ";
 
 impl Delivery {
@@ -61,12 +65,17 @@ impl Delivery {
         match self {
             Self::Waiting => WAITING.to_owned(),
             Self::Refused(why) => [REFUSED, why].concat(),
+            Self::Discarded => DISCARDED.to_owned(),
         }
     }
 
     /// As it was stored; what cannot be read waits, since sending twice does no harm.
     pub fn from_text(text: &str) -> Self {
-        text.strip_prefix(REFUSED).map_or(Self::Waiting, |why| Self::Refused(why.into()))
+        match text.strip_prefix(REFUSED) {
+            Some(why) => Self::Refused(why.into()),
+            None if text == DISCARDED => Self::Discarded,
+            None => Self::Waiting,
+        }
     }
 }
 
@@ -165,11 +174,6 @@ impl Unconfirmed {
     /// Another tab sends by now: what this one has to say of its batches is out of date.
     pub fn forget_senders(&mut self) {
         self.rows.retain(|key, held| !is_senders(key, held.value.as_deref()));
-    }
-
-    /// Whether a transaction failed and none has taken its rows along yet.
-    pub fn has_failed(&self) -> bool {
-        self.rows.values().any(|held| held.failed)
     }
 
     /// There is no database: what is taken out needs no trace.

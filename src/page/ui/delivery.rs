@@ -43,7 +43,9 @@ pub fn standing(view: &DeliveryView) -> (Standing, usize) {
         _ if !view.to_server && view.records == 0 => (Standing::Nothing, 0),
         _ if !view.to_server => (Standing::Saved, view.records),
         Some(Hold::Offline) => (Standing::Offline, waiting),
-        Some(Hold::Unauthorized(_) | Hold::WrongAddress(_) | Hold::RetryAt(..)) if waiting > 0 => {
+        Some(Hold::Unauthorized(_) | Hold::WrongAddress(_) | Hold::RetryAt { .. } | Hold::GaveUp { .. })
+            if waiting > 0 =>
+        {
             (Standing::Held, waiting)
         }
         _ if waiting + view.unsaved > 0 => (Standing::Sending, waiting + view.unsaved),
@@ -97,7 +99,8 @@ pub fn obstacle(view: &DeliveryView, words: &Words) -> Option<String> {
     Some(match view.hold.as_ref()? {
         Hold::Offline => words.hold_offline.to_owned(),
         Hold::OtherTab => words.hold_other_tab.to_owned(),
-        Hold::RetryAt(_, last) => why(words.hold_retry, last),
+        Hold::RetryAt { why: last, .. } => why(words.hold_retry, last),
+        Hold::GaveUp { why: last, .. } => why(words.hold_gave_up, last),
         Hold::Unauthorized(last) => why(words.hold_unauthorized, last),
         Hold::WrongAddress(last) => why(words.hold_address, last),
     })
@@ -231,7 +234,7 @@ mod tests {
             standing(&DeliveryView { refused: 2, volatile: 1, ..to_server() }),
             (Standing::Unsaved, 1)
         );
-        let hold = Some(Hold::RetryAt(Timestamp(0), "503".into()));
+        let hold = Some(Hold::RetryAt { at: Timestamp(0), since: Timestamp(0), why: "503".into() });
         assert_eq!(standing(&DeliveryView { waiting: 4, hold, ..to_server() }), (Standing::Held, 4));
     }
 
