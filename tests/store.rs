@@ -702,7 +702,11 @@ async fn a_sender_that_slept_over_its_lease_is_fenced_and_its_records_are_kept()
     let late = (frozen.records[1], "too late".into());
     one.settle(frozen.id, &[], &[late], std::slice::from_ref(&frozen)).await.unwrap();
     let kept = two.kept().await.unwrap();
-    assert_eq!((kept.batches.len(), kept.refused.len()), (0, 0), "what the earlier sender said does not count");
+    assert_eq!(
+        (kept.batches.len(), kept.refused.len()),
+        (0, 0),
+        "what the earlier sender said does not count"
+    );
     assert_eq!(kept.waiting, ids(&answers[1..2]));
     // What the person did goes on being stored, whoever sends.
     assert_eq!(one.commit(&answers[2..]).await, Ok(true));

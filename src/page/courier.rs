@@ -271,10 +271,12 @@ impl Driver {
     fn send(&self, batch: Batch) {
         let Some((store, _)) = self.store() else { return };
         let token = self.courier.credential.borrow().token().map(Option::<&Token>::cloned);
+        let (me, generation) = (self.me(), self.generation.get());
         let Ok(token) = token else {
-            self.ask_for_token();
-            return self
-                .notice(Notice::Replied(batch.id, Reply::Unauthorized("the page gives no token".into())));
+            // Not from within the session's own work: the page's function may look at the element.
+            spawn_local(async move { me.upgrade().iter().for_each(|driver| driver.ask_for_token()) });
+            let why = "the page gives no token".into();
+            return self.notice(Notice::Replied(batch.id, Reply::Unauthorized(why)));
         };
         let hidden = self.courier.hidden.get();
         let urgency = match (hidden, batch.attempts) {
@@ -282,15 +284,15 @@ impl Driver {
             (false, 0..=1) => Urgency::First,
             _ => Urgency::Again,
         };
-        let own = self.lines(&batch.records);
-        let (me, generation, config) = (self.me(), self.generation.get(), self.config.borrow().clone());
+        let config = self.config.borrow().clone();
         spawn_local(async move {
+            let Some(driver) = me.upgrade() else { return };
             // A page that is about to go has no time to read its store.
-            let lines = match own.filter(|_| hidden) {
+            let own = if hidden { driver.lines(&batch.records) } else { None };
+            let lines = match own {
                 Some(lines) => Ok(lines),
                 None => store.bodies(&batch.records).await,
             };
-            let Some(driver) = me.upgrade() else { return };
             // Cleared under our hands, or not readable at this moment: what the session knows is the same.
             let lines = lines.ok().or_else(|| driver.lines(&batch.records));
             drop(driver);

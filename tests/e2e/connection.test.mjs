@@ -80,10 +80,10 @@ const CASES = [
   ["works, another origin", "none", () => listen(other())],
   ["works, answers 422 to what is no record", "none", () => own("/b", status(422))],
   ["works, by status alone", "none", () => ({ url: own("/c", status(200)), confirm: "status" })],
-  ["works, the collector", "none", async () => {
+  ["the collector without --allow-origin", "origin", async () => {
     const collector = await collect();
     closing.push(() => collector.close());
-    return { at: collector.url, url: new URL("records", collector.url).href };
+    return new URL("records", collector.url).href;
   }],
   ["401", "unauthorized", () => own("/401", status(401))],
   ["401 of another origin", "unauthorized", () => listen(other({ post: (q, r, cors) => status(401, cors)(q, r) }))],
