@@ -71,6 +71,7 @@ export class HitlLabeler extends Base {
   #config;
   #items;
   #target; // asked for in place of the configured one; null: the threshold
+  #authorize;
   #pending; // calls made before the Wasm was there
   #generation = 0;
   #scheduled = false;
@@ -88,7 +89,7 @@ export class HitlLabeler extends Base {
 
   connectedCallback() {
     // Properties set before the element was defined.
-    for (const name of ["config", "items", "acceptAt", "target"]) {
+    for (const name of ["config", "items", "authorize", "acceptAt", "target"]) {
       if (Object.hasOwn(this, name)) {
         const value = this[name];
         delete this[name];
@@ -135,6 +136,19 @@ export class HitlLabeler extends Base {
   set items(value) {
     this.#items = value;
     this.#restart();
+  }
+
+  /** Gives a token: `async ({reason, status}) => "…"`. Called when one is needed; what it gives stays in memory. */
+  get authorize() {
+    return this.#authorize;
+  }
+  set authorize(value) {
+    if (value !== undefined && value !== null && typeof value !== "function") {
+      // Not what was found: a token that is set by mistake is to stand in no log.
+      throw new TypeError("authorize: found no function, expected one that returns a token (a text) or a promise of one");
+    }
+    this.#authorize = value ?? undefined;
+    this.#mounted?.authorizeChanged();
   }
 
   /** The least confidence at which the model settles an item alone; changes at once. */
@@ -200,6 +214,19 @@ export class HitlLabeler extends Base {
   flush() {
     return this.#call((mounted) => mounted.flush());
   }
+  /** Waits until everything is delivered, then goes where `delivery.finish` says; rejects in words if that cannot be. */
+  async finish() {
+    const to = await this.#call((mounted) => mounted.finish());
+    if (!to) return;
+    if (!to.fields) return void location.assign(to.url);
+    const form = document.createElement("form");
+    Object.assign(form, { method: "post", action: to.url, hidden: true });
+    for (const [name, value] of to.fields) {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+    }
+    document.body.append(form);
+    HTMLFormElement.prototype.submit.call(form); // a field may be called "submit"
+  }
   download(format = "jsonl", { save = true } = {}) {
     if (["model", "manifest", "head"].includes(format)) return this.#call((mounted) => mounted.downloadLearned(format, save));
     if (format !== "jsonl" && format !== "csv") {
@@ -259,6 +286,7 @@ export class HitlLabeler extends Base {
       configUrl: config === null ? undefined : new URL(config, base).href,
       attributes,
       items: this.#items,
+      authorize: (wish) => this.#authorize?.(wish),
       spawnWorker,
       base,
       presets: here("./presets/"),

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use crate::domain::outbox::DeliveryRules;
 use crate::reader::{Fields, Node};
 use crate::wire::address;
+use crate::wire::config::Durability;
 use crate::wire::manifest::optional;
 use crate::wire::reply::Confirm;
 pub(super) use template::at;
@@ -103,6 +104,8 @@ pub struct Delivery {
     pub rules: DeliveryRules,
     /// After this a request counts as unanswered, milliseconds.
     pub timeout_ms: u32,
+    /// What the browser's store promises of an answer that is shown as saved.
+    pub durability: Durability,
     /// How the server says that it has a record, where `answers` and `results` do not.
     pub confirm: Confirm,
     answers: Vec<Rule>,
@@ -134,6 +137,7 @@ impl Default for Delivery {
             accepted: false,
             rules: DeliveryRules::default(),
             timeout_ms: 30_000,
+            durability: Durability::default(),
             confirm: Confirm::default(),
             answers: Vec::new(),
             results: None,
@@ -172,6 +176,7 @@ pub(super) fn read(node: &Node<'_>) -> Option<Delivery> {
         "accepted",
         "retry",
         "timeout_ms",
+        "durability",
         "confirm",
         "answers",
         "results",
@@ -237,6 +242,7 @@ pub(super) fn read(node: &Node<'_>) -> Option<Delivery> {
         to.rules = rules;
     }
     fields.fill("timeout_ms", &mut to.timeout_ms, |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
+    fields.fill("durability", &mut to.durability, Durability::read);
     fields.fill("confirm", &mut to.confirm, |node| {
         node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
     });
