@@ -286,7 +286,7 @@ impl Outbox {
         self.sent = sent;
     }
 
-    /// Records that are on their way, in batches or not.
+    /// Records that are on their way, in batches or not, oldest first.
     pub fn undelivered(&self) -> impl Iterator<Item = RecordId> {
         self.parcels.keys().copied().filter(|id| !self.refused.contains_key(id))
     }

@@ -7,40 +7,66 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Headers, RequestInit, Response, Url, Window};
 
+use crate::domain::credential::Token;
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::Reply;
 use crate::wire::delivery::{Credentials, Delivery, Request, Sending, ToSign, build, signing_key};
 use crate::wire::reply::Answer;
 
-/// Sends the records' JSON lines as one request and tells what came of it. `token` is what the page's
-/// `authorize` gave.
+/// Whether a request is to outlive the page (`keepalive`). Browsers allow 64 KiB of that in flight, for all of a
+/// page's scripts together, and refuse what is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// The first attempt of a batch: a small one outlives the page, since the person may close it right after the
+    /// last answer.
+    First,
+    /// It failed, or is no delivery: the browser's own objections to `keepalive` shall not be the cause.
+    Again,
+    /// The page is hidden and may go.
+    Last,
+}
+
+impl Urgency {
+    fn outlives(self, bytes: usize) -> bool {
+        let most = match self {
+            Self::First => 16 << 10,
+            Self::Again => 0,
+            Self::Last => 60 << 10,
+        };
+        bytes <= most
+    }
+}
+
+/// Sends the records' JSON lines as one request and tells what came of it, with the server's status if it answered.
+/// `token` is what the page's `authorize` gave; it is in none of the words that come back.
 pub async fn send(
     to: &Delivery,
     batch: BatchId,
     ids: &[RecordId],
     lines: &[String],
-    token: Option<&str>,
-) -> Reply {
-    let query = query();
+    token: Option<&Token>,
+    urgency: Urgency,
+) -> (Reply, Option<u16>) {
+    let (query, secret) = (query(), token.map(Token::secret));
     #[allow(clippy::cast_possible_truncation)]
     let now = Timestamp(Date::now() as i64);
-    let outgoing = match build(to, &Sending { batch, ids, lines, token, now, query: &query }) {
+    let outgoing = match build(to, &Sending { batch, ids, lines, token: secret, now, query: &query }) {
         Ok(outgoing) => outgoing,
-        Err(reply) => return reply,
+        Err(reply) => return (reply, None),
     };
     let answer = match &outgoing.request {
         None => None,
-        Some(made) => Some(match request(made, to.timeout_ms, token).await {
-            Ok(answer) => answer,
-            Err(why) if is_abort(&why) => Answer::TimedOut,
-            Err(_) => Answer::Unreachable,
-        }),
+        Some(made) => Some(request(made, to.timeout_ms, token, urgency).await),
     };
-    outgoing.reply(to, answer.as_ref())
+    let status = match &answer {
+        Some(Answer::Http { status, .. }) => Some(*status),
+        _ => None,
+    };
+    (outgoing.reply(to, answer.as_ref()), status)
 }
 
 /// The parameters of the page's own address.
-fn query() -> Value {
+pub(super) fn query() -> Value {
     let mut found = Map::new();
     let href = web_sys::window().and_then(|window| window.location().href().ok()).unwrap_or_default();
     if let Ok(url) = Url::new(&href) {
@@ -54,15 +80,36 @@ fn query() -> Value {
     Value::Object(found)
 }
 
-async fn request(made: &Request, timeout_ms: u32, token: Option<&str>) -> Result<Answer, JsValue> {
+/// The answer to a request as a page may read it.
+pub(super) async fn request(
+    made: &Request,
+    timeout_ms: u32,
+    token: Option<&Token>,
+    urgency: Urgency,
+) -> Answer {
+    match tried(made, timeout_ms, token, urgency).await {
+        Ok(answer) => answer,
+        Err(why) if is_abort(&why) => Answer::TimedOut,
+        Err(_) => Answer::Unreachable,
+    }
+}
+
+async fn tried(
+    made: &Request,
+    timeout_ms: u32,
+    token: Option<&Token>,
+    urgency: Urgency,
+) -> Result<Answer, JsValue> {
     let window: Window = web_sys::window().ok_or(JsValue::NULL)?;
     let headers = Headers::new()?;
     for (name, value) in &made.headers {
         headers.set(name, value)?;
     }
     if let Some(sign) = &made.sign {
-        headers
-            .set(&sign.header, &sign.value(&signature(&window, sign, token.unwrap_or_default()).await?))?;
+        headers.set(
+            &sign.header,
+            &sign.value(&signature(&window, sign, token.map_or("", Token::secret)).await?),
+        )?;
     }
     let abort = AbortController::new()?;
     let options = RequestInit::new();
@@ -70,15 +117,11 @@ async fn request(made: &Request, timeout_ms: u32, token: Option<&str>) -> Result
     options.set_headers(&headers);
     options.set_body(&JsValue::from_str(&made.body));
     options.set_signal(Some(&abort.signal()));
+    if urgency.outlives(made.body.len()) {
+        Reflect::set(&options, &"keepalive".into(), &JsValue::TRUE)?;
+    }
     let option = |name: &str, value: &str| Reflect::set(&options, &name.into(), &value.into());
-    option(
-        "credentials",
-        match made.credentials {
-            Credentials::Omit => "omit",
-            Credentials::SameOrigin => "same-origin",
-            Credentials::Include => "include",
-        },
-    )?;
+    option("credentials", credentials(made.credentials))?;
     // "error" would look like a server that is not there.
     option("redirect", if made.follow { "follow" } else { "manual" })?;
     let timer = {
@@ -93,8 +136,19 @@ async fn request(made: &Request, timeout_ms: u32, token: Option<&str>) -> Result
     let header = |name: &str| response.headers().get(name).ok().flatten();
     let (content_type, retry_after) = (header("Content-Type").unwrap_or_default(), header("Retry-After"));
     let body = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
+    // Some servers repeat what they refuse, and their words are kept and shown.
+    let body = token.map_or_else(|| body.clone(), |token| token.hidden_in(&body));
     timer.cancel();
     Ok(Answer::Http { status: response.status(), content_type, retry_after, body })
+}
+
+/// Whether cookies go along, as `fetch` calls it.
+pub(super) fn credentials(which: Credentials) -> &'static str {
+    match which {
+        Credentials::Omit => "omit",
+        Credentials::SameOrigin => "same-origin",
+        Credentials::Include => "include",
+    }
 }
 
 /// HMAC-SHA256 by WebCrypto, which a page has over https and on localhost only.

@@ -19,6 +19,9 @@ pub(super) fn parcel(log: &BTreeMap<RecordId, Correction>, id: RecordId) -> Parc
 impl Session {
     pub(super) fn committed(&mut self, ids: Vec<RecordId>, durable: bool) {
         for id in ids {
+            if durable {
+                self.volatile.remove(&id);
+            }
             if !self.uncommitted.remove(&id) {
                 continue;
             }

@@ -161,7 +161,8 @@ pub enum Notice {
     Closed,
     /// The person answered in the review without opening the item.
     Reviewed(ItemKey, LabelId),
-    /// Records are in the store (`durable`) or, since the store does not work, in memory only.
+    /// Records are in the store (`durable`) or, since the store does not work, in memory only; again with `durable`
+    /// once the store works after all.
     Committed(Vec<RecordId>, bool),
     /// A batch is in the store.
     Frozen(BatchId),

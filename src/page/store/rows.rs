@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
+use crate::domain::lease::Lease;
 use crate::domain::outbox::Batch;
 
 /// The object stores; keys and values are text.
@@ -98,6 +99,30 @@ pub fn read_batch(id: &str, text: &str) -> Option<Batch> {
     (!records.is_empty()).then_some(Batch { id, records, attempts, not_before })
 }
 
+/// The row of [`Table::Settings`] that holds the lease.
+pub const LEASE: &str = "lease";
+
+/// A lease as text: number, holder, until when.
+pub fn lease_text(lease: Lease) -> String {
+    format!("{} {} {}", lease.fence, lease.holder, lease.until.0)
+}
+
+/// The lease of a row; what cannot be read is none.
+pub fn read_lease(text: &str) -> Option<Lease> {
+    let mut parts = text.split(' ');
+    let (fence, holder) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some(Lease { fence, holder, until: Timestamp(parts.next()?.parse().ok()?) })
+}
+
+/// Whether a row is about the work of whoever sends: not a record, and not that it waits.
+pub fn is_senders((table, _): &Key, value: Option<&str>) -> bool {
+    match table {
+        Table::Batches => true,
+        Table::Outbox => value != Some(WAITING),
+        Table::Records | Table::Settings => false,
+    }
+}
+
 struct Held {
     value: Option<String>,
     stamp: u64,
@@ -144,6 +169,11 @@ impl Unconfirmed {
         for held in self.rows.values_mut().filter(|held| held.stamp == stamp) {
             held.failed = true;
         }
+    }
+
+    /// Another tab sends by now: what this one has to say of its batches is out of date.
+    pub fn forget_senders(&mut self) {
+        self.rows.retain(|key, held| !is_senders(key, held.value.as_deref()));
     }
 
     /// There is no database: what is taken out needs no trace.
