@@ -1,8 +1,8 @@
 // Chromium with a profile of its own on the disk, as a process group that can be killed at any moment.
-import { spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "../e2e/browser.mjs";
+import { group } from "./group.mjs";
 
 const FLAGS = [
   "--headless",
@@ -27,29 +27,8 @@ export async function start(profile, { flags = [] } = {}) {
   // What the last life left behind names a port that nobody listens to any more.
   await rm(join(profile, "DevToolsActivePort"), { force: true });
   const program = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const child = spawn(program, [...FLAGS, ...flags, `--user-data-dir=${profile}`, "about:blank"], {
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const over = new Promise((resolve) => child.once("exit", resolve));
-  const address = await new Promise((resolve, reject) => {
-    let said = "";
-    child.stderr.on("data", (bytes) => {
-      said = (said + bytes).slice(-4000);
-      const found = said.match(/DevTools listening on (ws:\S+)/);
-      if (found) resolve(found[1]);
-    });
-    child.once("exit", (code) => reject(new Error(`Chromium ended (${code}) before it could be driven: ${said}`)));
-    child.once("error", reject);
-  });
-  const kill = async () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Gone already.
-    }
-    await over;
-  };
+  const args = [...FLAGS, ...flags, `--user-data-dir=${profile}`, "about:blank"];
+  const { address, kill } = await group(program, args, /DevTools listening on (ws:\S+)/);
   try {
     const browser = await chromium.connectOverCDP(address);
     const [context] = browser.contexts();

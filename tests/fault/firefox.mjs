@@ -1,7 +1,7 @@
 // Firefox ESR with a profile of its own on the disk, driven by WebDriver BiDi: playwright-core cannot drive Debian's.
-import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { group } from "./group.mjs";
 
 // No page of Firefox's own, no talk to its makers, no question after a crash, no slowed-down windows.
 const PREFERENCES = {
@@ -31,30 +31,8 @@ export async function start(profile) {
   const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});`);
   await writeFile(join(profile, "user.js"), `${lines.join("\n")}\n`);
   const program = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
-  const child = spawn(program, ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"], {
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, MOZ_CRASHREPORTER_DISABLE: "1" },
-  });
-  const over = new Promise((resolve) => child.once("exit", resolve));
-  const address = await new Promise((resolve, reject) => {
-    let said = "";
-    child.stderr.on("data", (bytes) => {
-      said = (said + bytes).slice(-4000);
-      const found = said.match(/WebDriver BiDi listening on (ws:\S+)/);
-      if (found) resolve(found[1]);
-    });
-    child.once("exit", (code) => reject(new Error(`Firefox ended (${code}) before it could be driven: ${said}`)));
-    child.once("error", reject);
-  });
-  const kill = async () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Gone already.
-    }
-    await over;
-  };
+  const args = ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"];
+  const { address, kill } = await group(program, args, /WebDriver BiDi listening on (ws:\S+)/, { MOZ_CRASHREPORTER_DISABLE: "1" });
   try {
     const bidi = await connect(new WebSocket(`${address}/session`));
     const { capabilities } = await bidi("session.new", { capabilities: {} });

@@ -86,6 +86,18 @@ function within(ms, what, promise) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+/** A browser on this profile; one that does not come up is no matter of delivery: it is tried again, thrice. */
+async function started(browser, profile, say) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await BROWSERS[browser].start(profile);
+    } catch (why) {
+      say(`${browser}, attempt ${attempt}: ${String(why.message).slice(0, 300)}`);
+      if (attempt === 3) throw why;
+    }
+  }
+}
+
 /** Fails when nothing is shown as saved for long although keys are pressed, and says how the pages look. */
 async function watch(heard, over, tabs, patience = 30_000) {
   let [count, since] = [heard.length, Date.now()];
@@ -123,7 +135,7 @@ export async function storm({ subject, seed, records, kills, share = 0.3, tabs =
     for (let life = 0; life <= kills; life++) {
       const death = deaths[life];
       const born = Date.now();
-      alive = await within(60_000, `start of ${browser}`, BROWSERS[browser].start(place.profile));
+      alive = await started(browser, place.profile, say);
       version = alive.version;
       let dying = false;
       const over = () => dying || place.heard.length >= records;

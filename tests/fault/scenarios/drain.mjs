@@ -30,6 +30,7 @@ async function backlog(records, seed, name, delivery, held = true) {
     const draws = chance(seed);
     await Promise.all(tabs.map((tab, at) => hammer(tab, draws.branch(at), () => place.heard.length >= records)));
     const pressed = (Date.now() - began) / 1000;
+    say(`drain: ${place.heard.length} records wait after ${Math.round(pressed)} s, the faults end`);
     const waiting = await tabs[0].run(() => globalThis.subject.left().undelivered);
     const attempts = place.faults.history.length;
     place.faults.state.faulty = false;

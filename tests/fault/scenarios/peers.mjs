@@ -18,6 +18,7 @@ export async function peers({ records = 1000, kills = 10, share = 30, seeds = 1,
         row.inversions += run.inversions.length;
         row.stuck += run.stuck ? 1 : 0;
         row.runs += 1;
+        say(`${row.name}: ${row.lost} of ${row.shown} lost`);
       } catch (why) {
         failed({ metric: "peers/lost", peer: row.name, reason: why });
       }
