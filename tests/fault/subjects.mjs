@@ -24,11 +24,11 @@ const TELL = `
 export const QUICK = { batch_size: 10, timeout_ms: 1000, retry: { base_ms: 100, cap_ms: 1000 } };
 
 /** Our element without a model: everything is asked of the person. */
-export function hitl({ items, delivery = {}, project = "storm", config = {}, body = "" }) {
+export function hitl({ items, prefix = "item", delivery = {}, project = "storm", config = {}, body = "" }) {
   return {
     name: "hitl-labeler",
     serve(server, endpoint, tabs) {
-      server.route("/items.json", Array.from({ length: items }, (_, i) => ({ id: `item-${i}`, numbers: [i % 7, i % 11] })));
+      server.route("/items.json", Array.from({ length: items }, (_, i) => ({ id: `${prefix}-${i}`, numbers: [i % 7, i % 11] })));
       for (let tab = 0; tab < tabs; tab++) {
         server.route(`/config-${tab}.json`, {
           labels: ["yes", "no", "perhaps"],

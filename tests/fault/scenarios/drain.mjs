@@ -72,7 +72,7 @@ async function shortRuns(runs, seed) {
     const one = async (number) => {
       const run = `run-${number}`;
       const draws = chance(seed * 1000 + number);
-      const subject = hitl({ items: 40, project: run });
+      const subject = hitl({ items: 40, prefix: run, project: run });
       const url = new URL(`records?run=${run}`, place.faults.url).href;
       const address = subject.serve(folder(place.server, run), url, 2);
       const tabs = await Promise.all([browser.tab(address(0)), browser.tab(address(1))]);
