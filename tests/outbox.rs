@@ -428,7 +428,11 @@ fn deliver(count: usize, poison: &[usize]) -> (usize, usize, Vec<usize>) {
         }
     }
     assert_eq!(outbox.sent() + outbox.refused().len(), count, "nothing is left");
-    (refused, requests, outbox.refused().keys().map(|id| ids.iter().position(|i| i == id).unwrap()).collect())
+    (
+        refused,
+        requests,
+        outbox.refused().keys().map(|id| ids.iter().position(|i| *i == id).unwrap()).collect(),
+    )
 }
 
 #[test]

@@ -26,4 +26,5 @@ pub mod progress;
 pub mod promise;
 pub mod queue;
 pub mod session;
+pub mod sorted;
 pub mod value;

@@ -9,11 +9,12 @@
 //! Other browser queues remove an entry before it is sent and take any 2xx for success (Workbox, Sentry):
 //! a crash between loses it. Here a crash repeats the request with the same key and the same ids.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use super::ident::{BatchId, Chance, RecordId, Timestamp};
+use super::sorted::{Keys, Sorted};
 
 /// How to deliver.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,9 +126,9 @@ pub struct Outbox {
     online: bool,
     stopped: Option<Hold>,
     last_failure: Option<Arc<str>>,
-    waiting: BTreeSet<RecordId>,
+    waiting: Keys<RecordId>,
     batches: VecDeque<(Batch, Under)>,
-    refused: BTreeMap<RecordId, Arc<str>>,
+    refused: Sorted<RecordId, Arc<str>>,
     sent: usize,
 }
 
@@ -141,9 +142,9 @@ impl Outbox {
             online: true,
             stopped: None,
             last_failure: None,
-            waiting: BTreeSet::new(),
+            waiting: Keys::default(),
             batches: VecDeque::new(),
-            refused: BTreeMap::new(),
+            refused: Sorted::default(),
             sent: 0,
         }
     }
@@ -166,27 +167,27 @@ impl Outbox {
         self.waiting.extend(waiting);
         for (batch, _) in &self.batches {
             for record in &batch.records {
-                self.waiting.remove(record);
+                self.waiting.remove(*record);
             }
         }
         self.refused.clear();
         self.refused.extend(refused);
         // What was refused and is being tried again is on its way.
         for record in self.batches.iter().flat_map(|(batch, _)| &batch.records) {
-            self.refused.remove(record);
+            self.refused.remove(*record);
         }
         self.sent = sent;
     }
 
     /// Records that wait outside any batch.
     pub fn unbatched(&self) -> impl Iterator<Item = RecordId> {
-        self.waiting.iter().copied()
+        self.waiting.iter()
     }
 
     /// Adds a record that is stored durably.
     pub fn add(&mut self, record: RecordId) {
         let known = self.batches.iter().any(|(batch, _)| batch.records.contains(&record));
-        if !known && !self.refused.contains_key(&record) {
+        if !known && !self.refused.contains_key(record) {
             self.waiting.insert(record);
         }
     }
@@ -224,8 +225,8 @@ impl Outbox {
 
     /// Sends refused records once more, all or some.
     pub fn retry_refused(&mut self, records: &[RecordId]) -> Vec<RecordId> {
-        let again: Vec<_> = records.iter().copied().filter(|id| self.refused.remove(id).is_some()).collect();
-        self.waiting.extend(&again);
+        let again: Vec<_> = records.iter().copied().filter(|id| self.refused.remove(*id).is_some()).collect();
+        self.waiting.extend(again.iter().copied());
         again
     }
 
@@ -278,11 +279,11 @@ impl Outbox {
         chance: &mut Chance,
         now: Timestamp,
     ) -> Errand {
-        let mut unheard = BTreeSet::<RecordId>::new();
-        unheard.extend(&batch.records);
+        let mut unheard = Keys::<RecordId>::default();
+        unheard.extend(batch.records.iter().copied());
         let (mut sent, mut refused) = (Vec::new(), Vec::new());
         for (record, verdict) in verdicts {
-            if !unheard.remove(&record) {
+            if !unheard.remove(record) {
                 continue;
             }
             match verdict {
@@ -293,7 +294,7 @@ impl Outbox {
         self.sent += sent.len();
         self.refused.extend(refused.iter().cloned());
         let heard = sent.len() + refused.len();
-        let unheard: Vec<_> = unheard.into_iter().collect();
+        let unheard: Vec<_> = unheard.iter().collect();
         let mut remaining = Vec::new();
         if unheard.is_empty() {
             self.last_failure = None;
@@ -352,9 +353,9 @@ impl Outbox {
             return None;
         }
         if self.batches.is_empty() && !self.waiting.is_empty() {
-            let records: Vec<_> = self.waiting.iter().copied().take(self.rules.batch_most.max(1)).collect();
+            let records: Vec<_> = self.waiting.iter().take(self.rules.batch_most.max(1)).collect();
             for record in &records {
-                self.waiting.remove(record);
+                self.waiting.remove(*record);
             }
             let batch =
                 Batch { id: chance.batch_id(now), records, attempts: 0, not_before: Timestamp::default() };
@@ -420,7 +421,7 @@ impl Outbox {
     pub fn sent_elsewhere(&mut self, records: &[RecordId]) {
         let before = self.waiting();
         for record in records {
-            self.waiting.remove(record);
+            self.waiting.remove(*record);
             if !self.leader {
                 // Only a picture of the store, which is read again before this tab sends.
                 self.batches.iter_mut().for_each(|(batch, _)| batch.records.retain(|own| own != record));
@@ -432,7 +433,7 @@ impl Outbox {
 
     /// Records that the server does not want, with its reason.
     #[must_use]
-    pub fn refused(&self) -> &BTreeMap<RecordId, Arc<str>> {
+    pub fn refused(&self) -> &Sorted<RecordId, Arc<str>> {
         &self.refused
     }
 }

@@ -8,14 +8,14 @@ use crate::domain::outbox::{Errand, Reply};
 impl Session {
     pub(super) fn committed(&mut self, ids: Vec<RecordId>, durable: bool) {
         for id in ids {
-            if !self.uncommitted.remove(&id) {
+            if !self.uncommitted.remove(id) {
                 continue;
             }
             if !durable {
                 self.volatile.insert(id);
             }
             self.hand_to_outbox(id);
-            if self.log.get(&id).is_some_and(|record| record.kind != Kind::Accepted) {
+            if self.log.get(id).is_some_and(|record| record.kind != Kind::Accepted) {
                 self.command(Command::Tell(Milestone::Corrected(id, durable)));
             }
         }
@@ -31,7 +31,7 @@ impl Session {
         let Some(outbox) = &mut self.outbox else { return };
         // What was stored after the store was read, and what no store holds, is known to this tab only. A record
         // that another tab delivered without our hearing of it goes once more: the server knows it by its id.
-        let known: Vec<_> = outbox.unbatched().chain(self.volatile.iter().copied()).collect();
+        let known: Vec<_> = outbox.unbatched().chain(self.volatile.iter()).collect();
         outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent);
         known.into_iter().for_each(|id| outbox.add(id));
         outbox.lead(true);
@@ -44,7 +44,7 @@ impl Session {
             let (sent, refused): (Vec<_>, Vec<_>) =
                 (sent.clone(), refused.iter().map(|(id, _)| *id).collect());
             sent.iter().for_each(|id| {
-                self.volatile.remove(id);
+                self.volatile.remove(*id);
             });
             self.command(Command::Deliver(errand));
             if !sent.is_empty() {
