@@ -11,6 +11,7 @@
 pub mod chart;
 pub mod correction;
 pub mod current;
+pub mod decimal;
 pub mod dispatch;
 pub mod evaluation;
 pub mod few;
