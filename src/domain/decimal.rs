@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn halfway_the_even_digit_is_taken() {
-        assert_eq!(shortest(429_956.625_f32), "429956.62");
-        assert_eq!(shortest(562_949_953_421_312.25), "562949953421312.2");
+        assert_eq!(shortest(3_439_653.0_f32 / 8.0), "429956.62"); // 429956.625
+        assert_eq!(shortest(2_251_799_813_685_249.0_f64 / 4.0), "562949953421312.2"); // .25
     }
 
     #[test]
