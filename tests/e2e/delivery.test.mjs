@@ -74,6 +74,8 @@ const GIVES = `globalThis.asked = []; globalThis.tokens = []; globalThis.before 
 /** Everything where a secret might come to rest. */
 const traces = (labeler) =>
   labeler.run(async (element) => {
+    // The host page's own script has it, of course.
+    document.querySelectorAll("script").forEach((script) => script.remove());
     const found = [element.outerHTML, element.shadowRoot.innerHTML, document.documentElement.outerHTML, location.href];
     found.push(JSON.stringify(heard), JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }), document.cookie);
     for (const format of ["jsonl", "csv"]) found.push(await (await element.download(format, { save: false })).text());
