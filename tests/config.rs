@@ -7,7 +7,7 @@
 use hitl_labeler::domain::correction::PredictionShown;
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
 use hitl_labeler::domain::policy::{Bound, Condition, MetaTest, NOTHING, Policy, Sampling};
-use hitl_labeler::domain::promise::Target;
+use hitl_labeler::domain::promise::{Looks, Target};
 use hitl_labeler::domain::queue::Strategy;
 use hitl_labeler::domain::session::TargetRules;
 use hitl_labeler::domain::value::Value as Meta;
@@ -133,7 +133,7 @@ fn good() -> Vec<(&'static str, Value)> {
         (
             "a promise with everything",
             promise(
-                json!({"accuracy": 0.999, "confidence": 0.95, "audits": 1, "monitor": 0, "seed": 9, "per_label": true}),
+                json!({"accuracy": 0.999, "confidence": 0.95, "audits": 1, "monitor": 0, "seed": 9, "per_label": true, "looks": "any"}),
             ),
         ),
         (
@@ -352,18 +352,21 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "everything wrong with a promise",
-            promise(json!({"confidence": 1, "audits": 0, "monitor": -1, "seed": 0.5, "per_label": 1})),
+            promise(
+                json!({"confidence": 1, "audits": 0, "monitor": -1, "seed": 0.5, "per_label": 1, "looks": "always"}),
+            ),
             "`policy.target.accuracy`: found nothing, expected a value\n\
              `policy.target.confidence`: found 1, expected a number from 0.5 to 0.999\n\
              `policy.target.audits`: found 0, expected a number from 0.01 to 1\n\
              `policy.target.monitor`: found -1, expected a number from 0 to 0.3\n\
              `policy.target.seed`: found 0.5, expected a whole number from 0 to 9007199254740991\n\
-             `policy.target.per_label`: found 1, expected true or false",
+             `policy.target.per_label`: found 1, expected true or false\n\
+             `policy.target.looks`: found \"always\", expected \"fixed\" or \"any\"",
         ),
         (
             "an unknown key of a promise",
             promise(json!({"accuracy": 0.9, "delta": 0.1})),
-            "`policy.target.delta`: found an unknown key, expected one of accuracy, confidence, audits, monitor, seed, per_label",
+            "`policy.target.delta`: found an unknown key, expected one of accuracy, confidence, audits, monitor, seed, per_label, looks",
         ),
         (
             "a promise and a threshold",
@@ -828,7 +831,7 @@ fn what_is_read_is_what_stands_there() {
     assert_eq!(delivery.idempotency, Some(("X-Id".into(), false)));
     assert_eq!(delivery.authorization, Some(("X-Key".into(), "Key {token|base64}".into())));
     assert!(delivery.needs_token && delivery.follow);
-    assert_eq!((delivery.batch_bytes, delivery.retry_for_ms), (Some(65_536), Some(86_400_000)));
+    assert_eq!((delivery.rules.batch_bytes, delivery.rules.retry_for_ms), (65_536, Some(86_400_000)));
     assert_eq!((delivery.format, delivery.accepted), (BodyFormat::JsonLines, true));
     assert_eq!((delivery.rules.batch_most, delivery.timeout_ms), (10, 5_000));
     assert_eq!((delivery.rules.retry_base_ms, delivery.rules.retry_cap_ms), (500, 60_000));
@@ -858,7 +861,7 @@ fn what_is_read_is_what_stands_there() {
 #[test]
 fn a_promise_accepts_nothing_before_it_is_earned_and_checks_a_sample_blind() {
     let written = promise(
-        json!({"accuracy": 0.98, "confidence": 0.95, "audits": 0.2, "monitor": 0.1, "seed": 9, "per_label": true}),
+        json!({"accuracy": 0.98, "confidence": 0.95, "audits": 0.2, "monitor": 0.1, "seed": 9, "per_label": true, "looks": "any"}),
     );
     let config = parse(&written).unwrap();
     let rules = config.target().unwrap();
@@ -868,6 +871,7 @@ fn a_promise_accepts_nothing_before_it_is_earned_and_checks_a_sample_blind() {
         monitor_share: 0.1,
         seed: 9,
         per_label: true,
+        looks: Looks::Any,
     };
     assert_eq!(rules, expected);
     let policy = config.policy(&labels()).unwrap();
@@ -1001,6 +1005,15 @@ fn an_attribute_goes_before_the_file_and_leaves_the_rest_of_it() {
     assert_eq!(config.lang, None);
     let broken = overlay(json!({"policy": 5}), &[("accept-at", "0.9")]).unwrap();
     assert_eq!(parse(&broken).unwrap_err().to_string(), "`policy`: found 5, expected an object");
+}
+
+/// `element.acceptAt` writes the attribute; the next mount must read what it left.
+#[test]
+fn a_threshold_in_an_attribute_takes_the_place_of_a_target() {
+    let file = json!({"policy": {"target": {"accuracy": 0.95}, "defer_when": {"label_in": ["owl"]}}});
+    let config = parse(&overlay(file, &[("accept-at", "0.8")]).unwrap()).unwrap();
+    assert_eq!((config.target(), config.accept_at()), (None, 0.8));
+    assert!(config.policy(&labels()).unwrap().defer_when.is_some());
 }
 
 #[test]

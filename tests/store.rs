@@ -252,6 +252,23 @@ async fn a_settled_batch_moves_its_records_on_and_leaves_the_batches_that_take_i
 }
 
 #[wasm_bindgen_test]
+async fn a_refused_record_that_is_given_up_is_neither_sent_nor_counted_as_sent_and_stays() {
+    let project = project("discard");
+    let answers = answers(3);
+    let ids = ids(&answers);
+    let store = durable(&project).await;
+    store.commit(&answers).await.unwrap();
+    let whole = batch(&ids, 1);
+    store.freeze(&whole).await.unwrap();
+    let refused = [(ids[1], "no such label".into()), (ids[2], "no such item".into())];
+    store.settle(whole.id, &ids[..1], &refused, &[]).await.unwrap();
+    assert_eq!(store.discard(&ids[1..2]).await, Ok(true));
+    let (records, kept) = durable(&project).await.load().await.unwrap();
+    assert_eq!((records.len(), kept.sent), (3, 1));
+    assert_eq!((kept.waiting, kept.refused), (vec![], refused[1..].to_vec()));
+}
+
+#[wasm_bindgen_test]
 async fn a_batch_that_keeps_its_key_stays_when_it_is_settled_into_itself() {
     let project = project("same key");
     let answers = answers(2);
@@ -580,6 +597,22 @@ async fn what_is_not_on_disk_is_told_to_nobody_until_it_is() {
     one.commit(&answers[1..]).await.unwrap();
     eventually("the news", || at_two.borrow().len() == 1).await;
     assert_eq!(*at_two.borrow(), [OtherTab::Committed(answers)]);
+}
+
+#[wasm_bindgen_test]
+async fn what_a_killed_page_told_nobody_the_next_one_tells() {
+    let project = project("killed");
+    let answers = answers(3);
+    let one = durable(&project).await;
+    one.commit(&answers).await.unwrap();
+    let whole = batch(&ids(&answers[..1]), 1);
+    one.freeze(&whole).await.unwrap();
+    one.settle(whole.id, &whole.records, &[], &[]).await.unwrap();
+    // Whoever leads was deaf when the answers came.
+    let at_one = heard_by(&one);
+    durable(&project).await.load().await.unwrap();
+    eventually("what waits", || at_one.borrow().len() == 1).await;
+    assert_eq!(*at_one.borrow(), [OtherTab::Committed(answers[1..].to_vec())]);
 }
 
 #[wasm_bindgen_test]

@@ -31,6 +31,11 @@ export interface Figures {
     target: number; confidence: number; earned: boolean; threshold: number | null; bound: number | null;
     audits: number; errors: number; needed: number; answered: number; waiting: number;
     lost: boolean; alarms: number; evidence: number;
+    /** With `per_label`: each label's own, and all others' together (null); empty without. */
+    groups: {
+      label: string | null; earned: boolean; threshold: number | null; bound: number | null;
+      audits: number; errors: number; needed: number;
+    }[];
   };
   /** The last refit. `kept`: the head of so many answers stays, a newer one was worse. Pairs: before, after. */
   lesson: null | {
@@ -56,8 +61,8 @@ export interface HitlEvents {
   "hitl-delivered": { ids: string[] };
   /** The figures were reckoned anew, while the page learns. */
   "hitl-progress": Figures;
-  /** There is a newer model; one that fits waits for takeNewer(). */
-  "hitl-model": { version: string; fits: boolean };
+  /** There is a newer model; one that fits waits for takeNewer(), of another one `why` says what differs. */
+  "hitl-model": { version: string; fits: boolean; why: string | null };
   "hitl-done": { arrived: number; accepted: number; answered: number; aside: number };
   "hitl-error": {
     code: "start" | "configuration" | "model" | "items" | "item" | "workers" | "refused" | "store" | "authorize";
@@ -76,7 +81,8 @@ export class HitlLabeler extends HTMLElement {
     reason: "start" | "expired" | "refused" | "person"; status: number | undefined;
   }) => string | Promise<string>) | undefined;
   acceptAt: number;
-  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts. */
+  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
+   *  It stays when the element is moved or configured anew, until acceptAt is set. */
   target: number | null;
   /** Before the first hitl-progress: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;

@@ -70,6 +70,7 @@ export class HitlLabeler extends Base {
   #mounted;
   #config;
   #items;
+  #target; // asked for in place of the configured one; null: the threshold
   #authorize;
   #pending; // calls made before the Wasm was there
   #generation = 0;
@@ -109,7 +110,9 @@ export class HitlLabeler extends Base {
   }
 
   attributeChangedCallback(name, before, now) {
-    if (before === now || !this.isConnected) return;
+    if (before === now) return;
+    if (name === "accept-at") this.#target = undefined;
+    if (!this.isConnected) return;
     if (name === "accept-at" && this.#mounted && now !== null && Number(now) >= 0 && Number(now) <= 1) {
       this.#mounted.acceptAt(Number(now));
     } else {
@@ -153,6 +156,7 @@ export class HitlLabeler extends Base {
     return this.coverage([])?.accept_at;
   }
   set acceptAt(value) {
+    this.#target = undefined;
     this.setAttribute("accept-at", String(value));
     // The attribute says nothing new if it was this value before a target came.
     if (this.#mounted && Number(value) >= 0 && Number(value) <= 1) this.#mounted.acceptAt(Number(value));
@@ -160,13 +164,15 @@ export class HitlLabeler extends Base {
 
   /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */
   get target() {
-    return this.figures?.promise?.target ?? null;
+    const figures = this.figures;
+    return (figures ? figures.promise?.target : this.#target) ?? null;
   }
   set target(value) {
     if (value !== null && !(value >= 0.5 && value <= 0.999)) {
       throw new RangeError(`target: found ${value}, expected a number from 0.5 to 0.999, or null`);
     }
-    this.#call((mounted) => mounted.setTarget(value ?? undefined));
+    this.#target = value;
+    this.#mounted?.setTarget(value ?? undefined);
   }
 
   /** Every figure of the cycle, as `hitl-progress` told it last, with promise and lesson as they stand; null before the start. */
@@ -286,6 +292,7 @@ export class HitlLabeler extends Base {
       presets: here("./presets/"),
       project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}`,
     });
+    if (this.#target !== undefined) this.#mounted.setTarget(this.#target ?? undefined);
     for (const deed of this.#pending?.splice(0) ?? []) deed(this.#mounted);
   }
 

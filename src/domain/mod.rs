@@ -8,6 +8,7 @@
 //! accuracy of what the model settles. Beside them, in a worker, the [`learning`] makes the model better
 //! with each answer.
 
+pub mod aggregate;
 pub mod chart;
 pub mod correction;
 pub mod credential;

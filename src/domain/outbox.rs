@@ -387,7 +387,8 @@ impl Outbox {
         self.failures += 1;
         // A server may wish for more time, not for less: `Retry-After: 0` is no call to hammer it.
         let backoff = self.backoff(self.failures, chance);
-        self.pause = now.plus(after_ms.map_or(backoff, |wish| wish.max(backoff)).min(LONGEST_MS));
+        let until = now.plus(after_ms.map_or(backoff, |wish| wish.max(backoff)).min(LONGEST_MS));
+        self.pause = self.pause.max(until);
         let since = self.failing.take().map_or(now, |failing| failing.since);
         self.failing = Some(Failing { since, why: why.clone() });
         if self.too_long(since, now) {
@@ -402,6 +403,7 @@ impl Outbox {
 
     fn works(&mut self) {
         (self.failures, self.failing) = (0, None);
+        self.stopped.take_if(|hold| matches!(hold, Hold::GaveUp { .. }));
     }
 
     fn put_off(&mut self, at: usize, until: Timestamp) -> Option<Errand> {
@@ -685,11 +687,10 @@ impl Outbox {
             self.has(*record);
         }
         if !self.leader {
-            // Only a picture of the store, which is read again before this tab sends.
-            for live in &mut self.batches {
-                live.batch.records.retain(|own| !records.contains(own));
-            }
-            self.batches.retain(|live| !live.batch.records.is_empty());
+            // Only a picture of the store, which is read again before this tab sends. What is left stays whole:
+            // a batch never changes, also where this tab has sent it before it lost the lead.
+            let parcels = &self.parcels;
+            self.batches.retain(|live| live.batch.records.iter().any(|id| parcels.contains_key(id)));
         }
     }
 

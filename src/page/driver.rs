@@ -89,8 +89,18 @@ pub struct Driver {
     me: Weak<Self>,
     pub(super) abort: RefCell<AbortController>,
     halted: Cell<bool>,
+    /// What the host page asked for in place of the configuration's target or threshold.
+    chosen: Cell<Option<Chosen>>,
     /// Work of an earlier start must not act on a later one.
     pub(super) generation: Cell<u32>,
+}
+
+/// When the model may settle an item, as the host page says while it is open.
+#[derive(Clone, Copy)]
+enum Chosen {
+    /// `None`: the configuration's threshold.
+    Target(Option<f64>),
+    Threshold(f32),
 }
 
 impl Driver {
@@ -127,6 +137,7 @@ impl Driver {
                 me: me.clone(),
                 abort: RefCell::new(abort),
                 halted: Cell::new(false),
+                chosen: Cell::new(None),
                 generation: Cell::new(0),
             }
         })
@@ -210,6 +221,12 @@ impl Driver {
             return Ok(());
         }
         *self.session.borrow_mut() = Some(session);
+        // Asked for before there was anything that could do it.
+        match self.chosen.get() {
+            Some(Chosen::Target(accuracy)) => self.set_target(accuracy),
+            Some(Chosen::Threshold(threshold)) => self.accept_at(threshold),
+            None => {}
+        }
         self.recall_labels().await;
         if self.generation.get() != generation {
             return Ok(());
@@ -504,11 +521,17 @@ impl Driver {
 
     /// Changes the target at once; `None`: the threshold counts again.
     pub fn set_target(&self, accuracy: Option<f64>) {
+        self.chosen.set(Some(Chosen::Target(accuracy)));
         let Some(accuracy) = accuracy else {
             let threshold = self.config.borrow().accept_at();
-            return self.accept_at(threshold);
+            return self.settle_from(threshold);
         };
-        let own = self.session.borrow().as_ref().and_then(|session| session.target().cloned());
+        let own = match self.session.borrow().as_ref() {
+            Some(session) => session.target().cloned(),
+            None => return,
+        };
+        // One that was given up meanwhile still says how to check.
+        let own = own.or_else(|| self.config.borrow().target());
         let usual = own.unwrap_or_else(|| TargetRules::usual(accuracy));
         let target = Target { accuracy, ..usual.target };
         self.notice(Notice::TargetChanged(Some(TargetRules { target, ..usual })));
@@ -516,6 +539,11 @@ impl Driver {
 
     /// Changes the least confidence at once; a target is given up for it.
     pub fn accept_at(&self, threshold: f32) {
+        self.chosen.set(Some(Chosen::Threshold(threshold)));
+        self.settle_from(threshold);
+    }
+
+    fn settle_from(&self, threshold: f32) {
         if self.session.borrow().as_ref().is_some_and(|session| session.target().is_some()) {
             self.notice(Notice::TargetChanged(None));
         }

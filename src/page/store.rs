@@ -140,7 +140,8 @@ pub async fn open_in(
 
 impl Store {
     /// Every record, oldest first, and the state of delivery. A record that this version cannot read is
-    /// left out of the first and kept in the second: it is delivered as it is.
+    /// left out of the first and kept in the second: it is delivered as it is. Other elements of the project hear
+    /// of the newest that wait.
     ///
     /// # Errors
     /// The browser's store cannot be read.
@@ -165,6 +166,12 @@ impl Store {
         let kept = self.kept().await?;
         for (_, line) in self.inner.unconfirmed.borrow().of(Table::Records) {
             line.into_iter().for_each(|line| remember(&mut records, line));
+        }
+        if let Some(channel) = &self.inner.channel {
+            // A page that was killed may have stored its last transaction and told nobody who could send it.
+            let last = kept.waiting.iter().rev().take(PAGE as usize).rev();
+            let lines: Vec<_> = last.filter_map(|id| Some(to_record(records.get(id)?).to_string())).collect();
+            channel.committed(lines.iter().map(String::as_str));
         }
         Ok((records.into_values().collect(), kept))
     }

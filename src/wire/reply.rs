@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::delivery::at;
 use crate::domain::ident::RecordId;
 use crate::domain::outbox::{Reply, Verdict};
+use crate::reader::json_text;
 
 /// How a server says that it has a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,12 +130,16 @@ fn problems(result: &Value) -> Arc<str> {
     if said.is_empty() { "refused without a reason".into() } else { shortened(&said).into() }
 }
 
-/// The server's own words in an error body, if it is JSON with a message.
+/// The server's own words in an error body: what JSON has under the usual names, or all of it.
 pub(super) fn words_of(body: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(body.as_bytes()).ok()?;
-    let error = json.get("error").unwrap_or(&json);
-    let message = error.get("message").or_else(|| error.get("detail")).unwrap_or(error);
-    message.as_str().map(str::to_owned)
+    for path in ["error.message", "error.detail", "message", "detail", "reason", "errors.0", "error", ""] {
+        if let Some(words) = at(&json, path).and_then(Value::as_str) {
+            return Some(words.to_owned());
+        }
+    }
+    let says_something = json.as_object().is_some_and(|fields| !fields.is_empty());
+    says_something.then(|| json_text(&json))
 }
 
 pub(super) fn shortened(text: &str) -> String {

@@ -35,7 +35,15 @@ pub fn overlay(document: Json, attributes: &[(&str, &str)]) -> Result<Json, Prob
         let mut alone = Json::Object(Map::new());
         place(&mut alone, keys, json.clone());
         match read(&alone, |node| config(&node)) {
-            Ok(_) => place(&mut document, keys, json),
+            Ok(_) => {
+                place(&mut document, keys, json);
+                // A threshold takes the place of a target, as it does while the page is open.
+                if *name == "accept-at"
+                    && let Some(Json::Object(policy)) = document.get_mut("policy")
+                {
+                    policy.remove("target");
+                }
+            }
             Err(why) => problems.extend(why.0.into_iter().map(|problem| Problem {
                 path: format!("{name}=\"{}\"", value.chars().take(60).collect::<String>()),
                 ..problem

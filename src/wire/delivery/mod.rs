@@ -26,6 +26,7 @@ use crate::wire::address;
 use crate::wire::config::Durability;
 use crate::wire::manifest::optional;
 use crate::wire::reply::Confirm;
+pub(super) use template::at;
 use template::{Rules, Used, check};
 use verdict::{Results, Rule};
 
@@ -101,10 +102,6 @@ pub struct Delivery {
     pub accepted: bool,
     /// Batches and retries.
     pub rules: DeliveryRules,
-    /// Most bytes of records in one request.
-    pub batch_bytes: Option<usize>,
-    /// After so long without success delivery pauses and says so, milliseconds.
-    pub retry_for_ms: Option<i64>,
     /// After this a request counts as unanswered, milliseconds.
     pub timeout_ms: u32,
     /// What the browser's store promises of an answer that is shown as saved.
@@ -139,8 +136,6 @@ impl Default for Delivery {
             follow: false,
             accepted: false,
             rules: DeliveryRules::default(),
-            batch_bytes: None,
-            retry_for_ms: None,
             timeout_ms: 30_000,
             durability: Durability::default(),
             confirm: Confirm::default(),
@@ -243,8 +238,8 @@ pub(super) fn read(node: &Node<'_>) -> Option<Delivery> {
     to.opens_records = used.record || in_record.record;
     batches(&fields, &mut to);
     fields.fill("accepted", &mut to.accepted, |node| node.boolean());
-    if let Some((rules, for_ms)) = fields.optional("retry").and_then(|node| retry(&node, to.rules)) {
-        (to.rules, to.retry_for_ms) = (rules, for_ms);
+    if let Some(rules) = fields.optional("retry").and_then(|node| retry(&node, to.rules)) {
+        to.rules = rules;
     }
     fields.fill("timeout_ms", &mut to.timeout_ms, |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
     fields.fill("durability", &mut to.durability, Durability::read);
@@ -273,8 +268,8 @@ fn batches(fields: &Fields<'_>, to: &mut Delivery) {
     if to.one_by_one {
         to.rules.batch_most = 1;
     }
-    fields.fill("batch_bytes", &mut to.batch_bytes, |node| {
-        usize::try_from(node.integer(1_024..=104_857_600)?).ok().map(Some)
+    fields.fill("batch_bytes", &mut to.rules.batch_bytes, |node| {
+        usize::try_from(node.integer(1_024..=104_857_600)?).ok()
     });
 }
 
@@ -398,7 +393,7 @@ fn template_text(node: &Node<'_>, roots: &[&str], params: &Value, used: &mut Use
     Some(text.into())
 }
 
-fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<(DeliveryRules, Option<i64>)> {
+fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<DeliveryRules> {
     let fields = node.object(&["base_ms", "cap_ms", "for_ms"])?;
     let base = optional(&fields, "base_ms", |node| node.integer(100..=60_000));
     let cap = optional(&fields, "cap_ms", |node| node.integer(1_000..=86_400_000));
@@ -409,7 +404,7 @@ fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<(DeliveryRules, Opt
         let found = format!("a base of {retry_base_ms} ms above the cap of {retry_cap_ms} ms");
         return node.report(found, "base_ms not above cap_ms");
     }
-    Some((DeliveryRules { retry_base_ms, retry_cap_ms, ..standard }, for_ms?))
+    Some(DeliveryRules { retry_base_ms, retry_cap_ms, retry_for_ms: for_ms?, ..standard })
 }
 
 type Headers = Vec<(Arc<str>, Arc<str>)>;

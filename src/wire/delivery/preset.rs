@@ -63,7 +63,9 @@ pub fn apply(mut document: Value, presets: &[Value]) -> Result<Value, Problems> 
     let written = json_text(own);
     // A parameter may serve a template of one's own.
     let mentioned = |text: &str, name: &str| text.contains(&["params.", name].concat());
-    let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    let standard = below.get("params").and_then(Value::as_object);
+    names.extend(standard.into_iter().flat_map(Map::keys).map(String::as_str));
     for name in own.get("params").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
         if !names.contains(&name.as_str()) && !mentioned(&written, name) {
             problems.push(Problem {

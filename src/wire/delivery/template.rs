@@ -99,7 +99,7 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
 }
 
 /// The value at a dotted path, `""` being the value itself; a list's elements count from 0.
-pub(super) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+pub(in crate::wire) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     if path.is_empty() {
         return Some(value);
     }
@@ -261,10 +261,11 @@ pub(super) fn words(template: &str, scope: &Scope<'_>, place: Place) -> Result<S
             let slash = matches!(pieces.peek(), Some(Piece::Text(next)) if next.starts_with('/'));
             written.push_str(if slash { filled.trim_end_matches('/') } else { &filled });
         } else {
-            // A part of dots alone would lead out of the place that the configuration names.
+            // A part of dots alone would lead out of the place that the configuration names, an empty one to another.
             let dots = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte == b'.');
-            if filled.split('/').any(dots) {
-                let says = [hole, ": found ", &filled, ", expected what may stand in an address"].concat();
+            if filled.is_empty() || filled.split('/').any(dots) {
+                let says =
+                    [hole, ": found \"", &filled, "\", expected what may stand in an address"].concat();
                 return Err(lack(hole, says));
             }
             if filter("path") {

@@ -265,15 +265,17 @@ impl Results {
                 None => sent.get(i).copied(),
             };
             let Some(id) = id else { continue };
-            if self.stored.holds(result) {
-                verdicts.push((id, Verdict::Stored));
-                continue;
-            }
+            let holds = |test: &Option<Test>| test.as_ref().map(|test| test.holds(result));
+            let why = || -> Arc<str> { why(self.why.as_deref(), result).into() };
             // One that is neither is tried again: nothing is refused on a guess.
-            let again = self.again.as_ref().is_some_and(|test| test.holds(result));
-            if !again && self.refused.as_ref().is_none_or(|test| test.holds(result)) {
-                verdicts.push((id, Verdict::Refused(why(self.why.as_deref(), result).into())));
-            }
+            let verdict = if self.stored.holds(result) {
+                Verdict::Stored
+            } else if holds(&self.again) != Some(true) && holds(&self.refused) != Some(false) {
+                Verdict::Refused(why())
+            } else {
+                Verdict::Later(why())
+            };
+            verdicts.push((id, verdict));
         }
         Reply::Verdicts(verdicts)
     }
