@@ -699,7 +699,13 @@ impl World {
                 assert_eq!((went & back) | (went & left) | (back & left), 0, "one fate each");
                 let all = set_of(&batch.records);
                 let open = all & !(went | back | left);
-                let elsewhere = tab.settled | tab.discarded | set_of(tab.outbox.refused().keys()) | self.has;
+                let mut elsewhere =
+                    tab.settled | tab.discarded | set_of(tab.outbox.refused().keys()) | self.has;
+                if matches!(&reply, Reply::RefusedWhole(_)) {
+                    // Half of it is tried; the other half waits again.
+                    let waits: Vec<_> = tab.outbox.undelivered().collect();
+                    elsewhere |= set_of(&waits);
+                }
                 assert_eq!(open & !elsewhere, 0, "a record of the batch has no fate");
                 for record in each(all) {
                     tab.key[record] = None;
