@@ -17,3 +17,6 @@ find "$stage" -name .gitkeep -delete
 # What no model of ours reaches, while the functions still have names: 1.58 to 1.37 MB brotli.
 node tools/snip-wasm.mjs "$stage"/worker*_bg.wasm
 node tools/strip-wasm.mjs "$stage"/*.wasm
+for glue in "$stage"/page.js "$stage"/worker*.js; do
+    if [ -e "${glue%.js}_bg.wasm" ]; then node tools/short-names.mjs "$glue" "${glue%.js}_bg.wasm"; fi
+done
