@@ -32,6 +32,14 @@ sizes: dist ## What a browser downloads, as JSON lines; fails over a target
 bench: ## Measure against onnxruntime-web, as JSON lines; ARGS="latency fashion_cnn": bench/README.md
 	@tools/bench.sh $(ARGS)
 
+.PHONY: load
+load: ## Measure the collector under load, as JSON lines; ARGS="fleet records=10000": docs/scale.md
+	@tools/load.sh $(ARGS)
+
 .PHONY: eval
 eval: ## Measure the learning and its promise, as JSON lines; ARGS="digits seeds=9": docs/eval.md
 	@tools/eval.sh $(ARGS)
+
+.PHONY: fault
+fault: ## Put delivery through faults, as JSON lines; ARGS="storm seeds=2": tests/fault/README.md
+	@tools/fault.sh $(ARGS)

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from './chromium.mjs';
 import { latency } from './metrics/latency.mjs';
+import { learning } from './metrics/learning.mjs';
 import { images, queue } from './metrics/queue.mjs';
 import { product } from './metrics/product.mjs';
 import { sizes } from './metrics/sizes.mjs';
@@ -22,6 +23,7 @@ const METRICS = {
   queue: (run) => queue(run, { isolated: false }),
   isolated: (run) => queue(run, { isolated: true }),
   images,
+  learning,
   product,
 };
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use hitl_labeler::domain::chart::{
-    Drawing, Mark, WIDTH, Words, confusion, reliability, risk_coverage, settled, to_svg, workload,
+    Anchor, Drawing, Mark, WIDTH, Words, confusion, reliability, risk_coverage, settled, to_svg, workload,
 };
 use hitl_labeler::domain::evaluation::{
     AtThreshold, Bin, Confusion, Evaluation, Now, Settled, Stretch, Tally,
@@ -220,6 +220,32 @@ fn every_mark_lies_in_the_box_and_every_class_has_a_look() {
             for class in class.split(' ').filter(|class| *class != "chart-text") {
                 assert!(sheet.contains(&format!(".{class}")), "{class} has no look");
             }
+        }
+    }
+}
+
+/// Three digits in thirteen columns, and more in fewer: no number reaches over its cell's edge.
+#[test]
+fn numbers_stay_within_their_cells() {
+    for (labels, n) in [(12, 999), (12, 123_456), (9, 999), (9, 654_321), (2, 100)] {
+        let mut figures = figures(16);
+        figures.confusion.labels.truncate(labels);
+        figures.confusion.counts = vec![n; figures.confusion.side().pow(2)];
+        let drawing = confusion(&figures, &words("", "", "", ["", ""], ""));
+        let cell = drawing.marks.iter().find_map(|mark| match mark {
+            Mark::Rect { width, .. } => Some(*width),
+            _ => None,
+        });
+        for mark in &drawing.marks {
+            let Mark::Text { text, class, anchor: Anchor::Middle, .. } = mark else { continue };
+            let size = match class.split_once(' ') {
+                Some((_, "chart-small")) => 9.0,
+                Some((_, "chart-tiny")) => 7.0,
+                _ => 11.0,
+            };
+            // Tabular digits of the usual fonts: 0.55 to 0.57 of the size; a k is narrower.
+            let wide = text.len() as f64 * size * 0.57;
+            assert!(wide < cell.unwrap(), "{text} is {wide} wide in {cell:?}, {labels} labels");
         }
     }
 }

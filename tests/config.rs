@@ -2,16 +2,17 @@
 //! shorthand of it.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
+#![recursion_limit = "256"]
 
 use hitl_labeler::domain::correction::PredictionShown;
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
 use hitl_labeler::domain::policy::{Bound, Condition, MetaTest, NOTHING, Policy, Sampling};
-use hitl_labeler::domain::promise::Target;
+use hitl_labeler::domain::promise::{Looks, Target};
 use hitl_labeler::domain::queue::Strategy;
 use hitl_labeler::domain::session::TargetRules;
 use hitl_labeler::domain::value::Value as Meta;
 use hitl_labeler::wire::config::{
-    BodyFormat, Config, KeyDeed, Learning, Method, Theme, document, overlay, parse, rebase,
+    BodyFormat, Config, KeyDeed, Learning, Theme, document, overlay, parse, rebase,
 };
 use serde_json::{Value, json};
 
@@ -45,10 +46,21 @@ fn everything() -> Value {
         "keys": {"enabled": true, "labels": {"cat": "C", "dog": "ArrowLeft"}, "undo": "u", "skip": " ", "accept": "é"},
         "lang": "pt-BR", "theme": "dark",
         "delivery": {
-            "url": "/api/records", "method": "PUT", "headers": {"X-Team": "blue", "Authorization": "Bearer abc"},
-            "batch_size": 10, "format": "jsonl", "accepted": true, "retry": {"base_ms": 500, "cap_ms": 60000},
-            "timeout_ms": 5000,
-            "confirm": "status"
+            "params": {"list": "pets", "known": {"a": 1}},
+            "url": "/api/records/{params.list}?at={batch.time|unix}", "method": "PUT",
+            "headers": {"X-Team": "blue", "Authorization": "Bearer abc", "X-Batch": "{batch.id}"}, "insecure_static_secrets": true,
+            "batch_size": 10, "batch_bytes": 65536, "format": "jsonl", "accepted": true,
+            "record": [{"{params.list}": "{record.answer.label?|map:params.known}"}, "{record}"], "body": "{records}",
+            "retry": {"base_ms": 500, "cap_ms": 60000, "for_ms": 86_400_000}, "timeout_ms": 5000, "confirm": "status",
+            "idempotency": {"header": "X-Id", "quoted": false}, "authorization": {"header": "X-Key", "value": "Key {token|base64}"},
+            "sign": {"header": "X-Sign", "value": "v1={signature}", "text": "{batch.now}.{body}"},
+            "credentials": "include", "redirect": "follow",
+            "answers": [
+                {"status": [201, "5xx"], "html": true, "body": {"any": [{"path": "a.0", "is": 1}, {"not": {"contains": "{params.list}"}}]}, "means": "duplicate", "why": "b"}
+            ],
+            "results": {"path": "items", "lines": false, "id": "id", "stored": {"all": [{"path": "s", "in": [200, true, "x"]}]},
+                "duplicate": {"path": "s", "exists": true}, "again": null, "refused": {"path": "s", "exists": false}, "why": "why"},
+            "finish": {"form": {"action": "{query.to}/x", "fields": {"a": "{delivered}"}}, "allow": ["https://a.example"]}
         }
     })
 }
@@ -90,6 +102,29 @@ fn good() -> Vec<(&'static str, Value)> {
         ("meta below", when(json!({"meta": {"path": "a", "below": -1e9}}))),
         ("sixty-three conditions", when(json!({"any": vec![json!({"margin_below": 0.1}); 62]}))),
         ("one record a request", json!({"delivery": {"format": "single", "batch_size": 1}})),
+        (
+            "a template that is one of two",
+            json!({"delivery": {"url": "/r", "format": "single", "body": {"a": {"$if": "{record.answer}", "then": "{record.answer.label}", "else": null}}, "method": {"$if": "{record.kind|is:undo}", "then": "DELETE", "else": "POST"}}}),
+        ),
+        ("braces themselves", json!({"delivery": {"url": "/r", "headers": {"X-A": "{{a}}"}}})),
+        (
+            "an item's own address",
+            json!({"delivery": {"url": "{record.meta.upload}", "method": "PUT", "format": "single"}}),
+        ),
+        ("a form", json!({"delivery": {"url": "/form", "format": "form", "body": {"r": "{record|json}"}}})),
+        ("no key for the batch", json!({"delivery": {"idempotency": false, "authorization": {}}})),
+        (
+            "a secret that comes from the page",
+            json!({"delivery": {"headers": {"Authorization": "Bearer {token}"}}}),
+        ),
+        (
+            "where to go at the end",
+            json!({"delivery": {"finish": {"redirect": "https://a.example/x?cc={query.c}"}}}),
+        ),
+        (
+            "a batch of singles around a list",
+            json!({"delivery": {"format": "single", "body": {"all": "{records}"}, "batch_size": 50}}),
+        ),
         ("what the model settled, kept in the browser", json!({"delivery": {"accepted": true}})),
         ("keys off", json!({"keys": {"enabled": false}})),
         ("a function key", json!({"keys": {"help": "F1"}})),
@@ -98,7 +133,7 @@ fn good() -> Vec<(&'static str, Value)> {
         (
             "a promise with everything",
             promise(
-                json!({"accuracy": 0.999, "confidence": 0.95, "audits": 1, "monitor": 0, "seed": 9, "per_label": true}),
+                json!({"accuracy": 0.999, "confidence": 0.95, "audits": 1, "monitor": 0, "seed": 9, "per_label": true, "looks": "any"}),
             ),
         ),
         (
@@ -317,18 +352,21 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "everything wrong with a promise",
-            promise(json!({"confidence": 1, "audits": 0, "monitor": -1, "seed": 0.5, "per_label": 1})),
+            promise(
+                json!({"confidence": 1, "audits": 0, "monitor": -1, "seed": 0.5, "per_label": 1, "looks": "always"}),
+            ),
             "`policy.target.accuracy`: found nothing, expected a value\n\
              `policy.target.confidence`: found 1, expected a number from 0.5 to 0.999\n\
              `policy.target.audits`: found 0, expected a number from 0.01 to 1\n\
              `policy.target.monitor`: found -1, expected a number from 0 to 0.3\n\
              `policy.target.seed`: found 0.5, expected a whole number from 0 to 9007199254740991\n\
-             `policy.target.per_label`: found 1, expected true or false",
+             `policy.target.per_label`: found 1, expected true or false\n\
+             `policy.target.looks`: found \"always\", expected \"fixed\" or \"any\"",
         ),
         (
             "an unknown key of a promise",
             promise(json!({"accuracy": 0.9, "delta": 0.1})),
-            "`policy.target.delta`: found an unknown key, expected one of accuracy, confidence, audits, monitor, seed, per_label",
+            "`policy.target.delta`: found an unknown key, expected one of accuracy, confidence, audits, monitor, seed, per_label, looks",
         ),
         (
             "a promise and a threshold",
@@ -441,7 +479,7 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         (
             "records by GET",
             delivery(json!({"method": "GET"})),
-            "`delivery.method`: found \"GET\", expected \"POST\" or \"PUT\"",
+            "`delivery.method`: found \"GET\", expected \"POST\" or \"PUT\" or \"PATCH\" or \"DELETE\"",
         ),
         (
             "a header with a line end",
@@ -471,7 +509,7 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         (
             "another format",
             delivery(json!({"format": "csv"})),
-            "`delivery.format`: found \"csv\", expected \"array\" or \"jsonl\" or \"single\"",
+            "`delivery.format`: found \"csv\", expected \"array\" or \"jsonl\" or \"single\" or",
         ),
         (
             "a short back-off",
@@ -481,7 +519,104 @@ fn bad() -> Vec<(&'static str, Value, &'static str)> {
         (
             "an unknown key of the back-off",
             delivery(json!({"retry": {"times": 5}})),
-            "`delivery.retry.times`: found an unknown key, expected one of base_ms, cap_ms",
+            "`delivery.retry.times`: found an unknown key, expected one of base_ms, cap_ms, for_ms",
+        ),
+        (
+            "a brace alone",
+            delivery(json!({"url": "/records/{record.id"})),
+            "`delivery.url`: found \"/records/{record.id\", expected a text in which {…} names a value; a brace itself is written twice",
+        ),
+        (
+            "an $if without a condition",
+            delivery(json!({"url": "/r", "body": {"a": {"$if": "record.answer", "then": "{records}"}}})),
+            "`delivery.body.a[\"$if\"]`: found \"record.answer\", expected one place in braces",
+        ),
+        (
+            "an $if with something beside",
+            delivery(json!({"url": "/r", "body": {"$if": "{record.answer}", "than": 1, "then": "{record}"}})),
+            "`delivery.body.than`: found an unknown key, expected one of $if, then, else (did you mean `then`?)",
+        ),
+        (
+            "a form without fields",
+            delivery(json!({"url": "/r", "format": "form"})),
+            "`delivery.body`: found nothing, expected a value",
+        ),
+        (
+            "a form of a list",
+            delivery(json!({"url": "/r", "format": "multipart", "body": ["{record}"]})),
+            "`delivery.body`: found a list of 1, expected an object of the form's fields",
+        ),
+        (
+            "an authorization without a token",
+            delivery(json!({"authorization": {"value": "Bearer abc"}})),
+            "`delivery.authorization.value`: found \"Bearer abc\", expected a text with {token} in it, which the element's property `authorize` gives",
+        ),
+        (
+            "a signature of nothing",
+            delivery(json!({"sign": {"header": "X", "value": "{signature}", "text": "{batch.id}"}})),
+            "`delivery.sign.text`: found \"{batch.id}\", expected a text with {body} in it",
+        ),
+        (
+            "a key that is sent by default or not",
+            delivery(json!({"idempotency": true})),
+            "`delivery.idempotency`: found true, expected false, or an object of header and quoted",
+        ),
+        (
+            "an answer of no status",
+            delivery(json!({"answers": [{"status": [], "means": "stored"}]})),
+            "`delivery.answers[0].status`: found a list of 0, expected a list of statuses that is not empty",
+        ),
+        (
+            "an answer of many statuses",
+            delivery(json!({"answers": [{"status": ["20x"], "means": "stored"}]})),
+            "`delivery.answers[0].status[0]`: found \"20x\", expected a status such as 201, or \"2xx\"",
+        ),
+        (
+            "an answer with another meaning",
+            delivery(json!({"answers": [{"status": [200], "means": "ok"}]})),
+            "`delivery.answers[0].means`: found \"ok\", expected \"stored\" or \"duplicate\" or \"again\" or \"pause\"",
+        ),
+        (
+            "any page as a success",
+            delivery(json!({"answers": [{"status": [200], "html": true, "means": "stored"}]})),
+            "`delivery.answers[0].html`: found true, expected `body` beside it, with words that only your server's page has",
+        ),
+        (
+            "a test of nothing",
+            delivery(json!({"answers": [{"status": [200], "body": {"path": "ok"}, "means": "stored"}]})),
+            "`delivery.answers[0].body`: found no test, or several, expected one of all, any, not, is, in, exists, contains",
+        ),
+        (
+            "two tests in one",
+            delivery(json!({"results": {"stored": {"path": "ok", "is": true, "exists": true}}})),
+            "`delivery.results.stored`: found no test, or several",
+        ),
+        (
+            "a test for nothing",
+            delivery(json!({"results": {"stored": {"contains": ""}}})),
+            "`delivery.results.stored.contains`: found \"\", expected a text that is not empty",
+        ),
+        (
+            "a path beside tests",
+            delivery(json!({"results": {"stored": {"path": "a", "all": [{"is": 1}]}}})),
+            "`delivery.results.stored.path`: found a path beside tests with paths of their own, expected none",
+        ),
+        (
+            "results that are never stored",
+            delivery(json!({"results": {"path": "items"}})),
+            "`delivery.results.stored`: found nothing, expected a value",
+        ),
+        (
+            "two ends",
+            delivery(
+                json!({"finish": {"redirect": "https://a.example/", "form": {"action": "https://a.example/", "fields": {}}}}),
+            ),
+            "`delivery.finish`: found neither or both, expected one of redirect and form",
+        ),
+        (
+            "a path among the origins",
+            delivery(json!({"finish": {"redirect": "https://a.example/", "allow": ["https://a.example/x"]}})),
+            "`delivery.finish.allow[0]`: found \"https://a.example/x\", expected an origin",
         ),
         (
             "a confirmation of another kind",
@@ -556,6 +691,91 @@ fn beyond_the_schema() -> Vec<(&'static str, Value, &'static str)> {
             "`delivery.headers.idempotency-key`: found Idempotency-Key, expected other headers",
         ),
         (
+            "a misspelt name in a template",
+            json!({"delivery": {"url": "/r/{recrod.id}"}}),
+            "`delivery.url`: found {recrod.id}, expected a place that begins with one of record, params, batch, query, token",
+        ),
+        (
+            "a misspelt filter",
+            json!({"delivery": {"url": "/r", "body": {"a": "{records|bse64}"}}}),
+            "`delivery.body.a`: found {records|bse64}, expected one of |json, |base64",
+        ),
+        (
+            "a parameter that is not given",
+            json!({"delivery": {"params": {"url": "/r"}, "url": "{params.url}/{params.project}"}}),
+            "`delivery.url`: found {params.project}, which `delivery.params` does not give, expected `delivery.params.project`: a value",
+        ),
+        (
+            "a map that is none",
+            json!({"delivery": {"params": {"labels": 5}, "url": "/r", "format": "single", "body": "{record.answer.label|map:params.labels}"}}),
+            "`delivery.body`: found {record.answer.label|map:params.labels}, expected `delivery.params.labels`: an object",
+        ),
+        (
+            "a batch's unknown value",
+            json!({"delivery": {"url": "/r/{batch.size}"}}),
+            "`delivery.url`: found {batch.size}, expected batch.id, batch.time or batch.now",
+        ),
+        (
+            "what others wrote, raw in an address",
+            json!({"delivery": {"url": "/r/{record.item_id|raw}"}}),
+            "`delivery.url`: found {record.item_id|raw}, expected |raw after params or token only",
+        ),
+        (
+            "a host that an item chooses",
+            json!({"delivery": {"url": "https://{record.meta.host}/records"}}),
+            "`delivery.url`: found an address whose host depends on {record.meta.host}, expected an address that is fixed up to the first slash",
+        ),
+        (
+            "the end of a host that an item chooses",
+            json!({"delivery": {"url": "https://a.example{record.meta.port}/records"}}),
+            "`delivery.url`: found an address whose host depends on {record.meta.port}",
+        ),
+        (
+            "a token to wherever an item says",
+            json!({"delivery": {"url": "{record.meta.upload}", "format": "single", "authorization": {}}}),
+            "`delivery.url`: found an address whose host depends on {record.meta.upload}",
+        ),
+        (
+            "a parameter that is a script",
+            json!({"delivery": {"params": {"url": "javascript:x//"}, "url": "{params.url}/{record.id}"}}),
+            "`delivery.url`: found \"{params.url}/{record.id}\", expected an http or https address",
+        ),
+        (
+            "a body without records",
+            json!({"delivery": {"url": "/r", "body": {"a": "{batch.id}"}}}),
+            "`delivery.body`: found a body without a record in it, expected {record}, {record.…} or {records} in it",
+        ),
+        (
+            "batches where one record is named",
+            json!({"delivery": {"url": "/r/{record.id}", "batch_size": 10}}),
+            "`delivery.batch_size`: found 10, expected 1, or no batch_size: what names {record…} outside of `record` holds one record",
+        ),
+        (
+            "a secret that everybody can read",
+            json!({"delivery": {"headers": {"authorization": "Bearer abc"}}}),
+            "`delivery.headers.authorization`: found authorization with a value that everybody can read in the page, expected `delivery.authorization` with {token}, which the element's property `authorize` gives",
+        ),
+        (
+            "a secret under another name",
+            json!({"delivery": {"params": {"key": "abc"}, "headers": {"X-Api-Key": "{params.key}"}}}),
+            "`delivery.headers.X-Api-Key`: found X-Api-Key with a value that everybody can read in the page",
+        ),
+        (
+            "a type of one's own around a multipart form",
+            json!({"delivery": {"url": "/r", "format": "multipart", "body": {"a": "{record|json}"}, "headers": {"Content-Type": "x/y"}}}),
+            "`delivery.headers.Content-Type`: found Content-Type, expected other headers",
+        ),
+        (
+            "an end that the page's address chooses",
+            json!({"delivery": {"finish": {"redirect": "{query.to}/x"}}}),
+            "`delivery.finish.redirect`: found \"{query.to}/x\", expected an absolute address whose host is fixed, or `allow` beside it",
+        ),
+        (
+            "a preset that nobody fetched",
+            json!({"delivery": {"preset": "collector"}}),
+            "`delivery.preset`: found a preset without `delivery.url`, expected a preset that was fetched, or a url",
+        ),
+        (
             "a base above the cap",
             json!({"delivery": {"retry": {"base_ms": 5000, "cap_ms": 2000}}}),
             "`delivery.retry`: found a base of 5000 ms above the cap of 2000 ms, expected base_ms not above cap_ms",
@@ -606,8 +826,12 @@ fn what_is_read_is_what_stands_there() {
     let keys = [(LabelId(0), "c".into()), (LabelId(1), "ArrowLeft".into())];
     assert_eq!(config.label_keys(&labels()).unwrap(), keys);
     let delivery = &config.delivery;
-    assert_eq!((delivery.url.as_deref(), delivery.method), (Some("/api/records"), Method::Put));
-    assert_eq!(delivery.headers.len(), 2);
+    assert_eq!(delivery.url.as_deref(), Some("/api/records/{params.list}?at={batch.time|unix}"));
+    assert_eq!(delivery.headers.len(), 3);
+    assert_eq!(delivery.idempotency, Some(("X-Id".into(), false)));
+    assert_eq!(delivery.authorization, Some(("X-Key".into(), "Key {token|base64}".into())));
+    assert!(delivery.needs_token && delivery.follow);
+    assert_eq!((delivery.rules.batch_bytes, delivery.rules.retry_for_ms), (65_536, Some(86_400_000)));
     assert_eq!((delivery.format, delivery.accepted), (BodyFormat::JsonLines, true));
     assert_eq!((delivery.rules.batch_most, delivery.timeout_ms), (10, 5_000));
     assert_eq!((delivery.rules.retry_base_ms, delivery.rules.retry_cap_ms), (500, 60_000));
@@ -637,7 +861,7 @@ fn what_is_read_is_what_stands_there() {
 #[test]
 fn a_promise_accepts_nothing_before_it_is_earned_and_checks_a_sample_blind() {
     let written = promise(
-        json!({"accuracy": 0.98, "confidence": 0.95, "audits": 0.2, "monitor": 0.1, "seed": 9, "per_label": true}),
+        json!({"accuracy": 0.98, "confidence": 0.95, "audits": 0.2, "monitor": 0.1, "seed": 9, "per_label": true, "looks": "any"}),
     );
     let config = parse(&written).unwrap();
     let rules = config.target().unwrap();
@@ -647,6 +871,7 @@ fn a_promise_accepts_nothing_before_it_is_earned_and_checks_a_sample_blind() {
         monitor_share: 0.1,
         seed: 9,
         per_label: true,
+        looks: Looks::Any,
     };
     assert_eq!(rules, expected);
     let policy = config.policy(&labels()).unwrap();
@@ -782,6 +1007,15 @@ fn an_attribute_goes_before_the_file_and_leaves_the_rest_of_it() {
     assert_eq!(parse(&broken).unwrap_err().to_string(), "`policy`: found 5, expected an object");
 }
 
+/// `element.acceptAt` writes the attribute; the next mount must read what it left.
+#[test]
+fn a_threshold_in_an_attribute_takes_the_place_of_a_target() {
+    let file = json!({"policy": {"target": {"accuracy": 0.95}, "defer_when": {"label_in": ["owl"]}}});
+    let config = parse(&overlay(file, &[("accept-at", "0.8")]).unwrap()).unwrap();
+    assert_eq!((config.target(), config.accept_at()), (None, 0.8));
+    assert!(config.policy(&labels()).unwrap().defer_when.is_some());
+}
+
 #[test]
 fn what_is_wrong_with_an_attribute_is_said_of_the_attribute() {
     let wrong = [
@@ -806,6 +1040,17 @@ fn what_is_wrong_with_an_attribute_is_said_of_the_attribute() {
 fn addresses_in_a_file_are_relative_to_the_file() {
     let file = json!({"model": {"url": "m.json", "head": "h.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}});
     let resolve = |address: &str| Some(format!("https://host/config/{address}"));
+    let delivery = json!({"delivery": {"preset": ["collector", "my/own.json"], "params": {"url": "r"}, "url": "a/{record.id}?b=../c"}});
+    let rebased = json!({"delivery": {
+        "preset": ["collector", "https://host/config/my/own.json"], "params": {"url": "https://host/config/r"},
+        "url": "https://host/config/a/{record.id}?b=../c"
+    }});
+    assert_eq!(rebase(delivery, &resolve), rebased);
+    for fixed in
+        [json!({"delivery": {"url": "{params.url}/x"}}), json!({"delivery": {"preset": "label-studio"}})]
+    {
+        assert_eq!(rebase(fixed.clone(), &resolve), fixed);
+    }
     assert_eq!(
         rebase(file, &resolve),
         json!({"model": {"url": "https://host/config/m.json", "head": "https://host/config/h.json"}, "items": "https://cdn/i", "delivery": {"url": "javascript:x"}})

@@ -491,6 +491,9 @@ fn a_head_that_is_not_the_models_is_refused() {
         said,
         "found a head with weights for scores, expected a model that has scores; this one has none"
     );
+    // Nobody could start from it: a manifest with scores names two labels or more.
+    let said = embedder.refusal(&Head::random(HeadKind::Linear, 1, 4, 1.0), 1.0).to_string();
+    assert!(said.starts_with("found a head with one label, expected two or more"), "{said}");
 }
 
 #[test]

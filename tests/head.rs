@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use hitl_labeler::domain::correction::ModelName;
+use hitl_labeler::domain::label::{Label, LabelSet};
 use hitl_labeler::input::card::ModelCard;
 use hitl_labeler::wire::head::{HeadFile, parse, write};
 use hitl_labeler::wire::manifest;
@@ -37,6 +38,7 @@ fn written(head: &HeadFile, card: &ModelCard) -> String {
 fn linear() -> HeadFile {
     HeadFile {
         scaling: false,
+        added: vec![],
         answers: 12,
         temperature: 0.75,
         weights: vec![0.5, -1.25, 3.0, 0.0, 1e-7, -2.5e3],
@@ -183,6 +185,21 @@ fn beyond_the_schema() -> Vec<(&'static str, Value, &'static str)> {
             "`labels[1]`: found \"fox\", expected \"dog\", which the manifest names at this place",
         ),
         (
+            "fewer labels than the model",
+            set("/labels", json!(["cat", "dog"])),
+            "`labels`: found a list of 2, expected a list that begins with the 3 labels that the manifest names, in its order, before any added ones",
+        ),
+        (
+            "an added label before the model's",
+            set("/labels", json!(["fox", "cat", "dog", "owl \\ \"snowy\""])),
+            "`labels[0]`: found \"fox\", expected \"cat\", which the manifest names at this place",
+        ),
+        (
+            "an added label that the model has",
+            set("/labels", json!(["cat", "dog", "owl \\ \"snowy\"", "cat"])),
+            "`labels`: found the label id \"cat\" stands twice; give each label an id of its own, expected labels that differ from each other",
+        ),
+        (
             "labels in another order",
             set("/labels", json!(["dog", "cat", "owl \\ \"snowy\""])),
             "`labels[0]`: found \"dog\", expected \"cat\", which the manifest names at this place\n\
@@ -191,7 +208,7 @@ fn beyond_the_schema() -> Vec<(&'static str, Value, &'static str)> {
         (
             "a label that the person added",
             set("/labels", json!(["cat", "dog", "owl \\ \"snowy\"", "fox"])),
-            "`labels`: found a list of 4, expected a list of 3: the labels that the manifest names, in its order",
+            "`bias`: found a list of 3, expected a list of 4 numbers\n`weights`: found a list of 3, expected a list of 4 rows",
         ),
         (
             "a bias too few",
@@ -273,11 +290,27 @@ fn a_page_that_answered_with_status_200_is_not_taken_for_a_head() {
     assert!(said.contains("looks like an HTML page"), "{said}");
 }
 
+/// What a person taught beyond the model's labels goes on elsewhere.
+#[test]
+fn labels_that_a_person_added_come_back_behind_the_models_own() {
+    let fox: std::sync::Arc<str> = "fox".into();
+    let own = pets();
+    let all = own.labels.iter().map(|(_, label)| label.clone());
+    let more = all.chain([Label { id: fox.clone(), name: "Fox".into() }]).collect();
+    let grown = ModelCard { labels: LabelSet::new(more).unwrap(), ..own.clone() };
+    let head = HeadFile { weights: vec![1.0; 8], bias: vec![0.5; 4], ..linear() };
+    let back = parse(&written(&head, &grown), &own).unwrap();
+    assert_eq!(back, HeadFile { added: vec![fox.clone()], ..head });
+    let scaled = HeadFile { scaling: true, weights: vec![0.5; 4], bias: vec![0.0; 4], ..linear() };
+    assert_eq!(parse(&written(&scaled, &grown), &own).unwrap().added, [fox]);
+}
+
 #[test]
 fn a_model_without_labels_yet_has_a_head_without_rows() {
     let nobody = model(&[]);
     let head = HeadFile { weights: vec![], bias: vec![], answers: 0, ..linear() };
     assert_eq!(parse(&written(&head, &nobody), &nobody).unwrap(), head);
-    let said = parse(&written(&linear(), &pets()), &nobody).unwrap_err().to_string();
-    assert!(said.contains("`labels`: found a list of 3, expected a list of 0"), "{said}");
+    // All that such a model knows is what persons added.
+    let back = parse(&written(&linear(), &pets()), &nobody).unwrap();
+    assert_eq!(back.added.len(), 3);
 }

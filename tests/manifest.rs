@@ -394,3 +394,48 @@ fn a_model_that_starts_from_nothing_leaves_its_answers_to_the_person() {
     assert!(names(embedder(None)).is_empty());
     assert_eq!(names(embedder(Some(json!(["bag"])))), ["bag"]);
 }
+
+/// A newer model goes on with the items and answers that are there, or says what differs.
+#[test]
+fn a_newer_model_has_to_read_the_items_and_know_the_labels() {
+    let card = |input: Value, labels: &[&str]| {
+        let mut json = pictures();
+        (json["input"], json["labels"]) = (input, json!(labels));
+        parse(&json.to_string()).unwrap()
+    };
+    let picture = |size: u32| {
+        let mut input = pictures()["input"].clone();
+        (input["width"], input["height"]) = (json!(size), json!(size));
+        input
+    };
+    let table = |columns: &[&str]| json!({"kind": "numbers", "columns": columns});
+    let images = card(picture(28), &["cat", "dog"]);
+    let rows = card(table(&["height", "weight"]), &["cat", "dog"]);
+    // Pictures are prepared anew; an answer that a person added stays behind the model's.
+    let grown = card(picture(28), &["cat", "dog", "fox"]).labels;
+    assert_eq!(card(picture(64), &["cat", "dog"]).follows(&grown, &images.input), Ok(()));
+    assert_eq!(rows.follows(&rows.labels, &rows.input), Ok(()));
+    let bad = [
+        (rows.clone(), &images, "input: found a model of rows of numbers, expected one of pictures"),
+        (
+            card(table(&["weight", "height"]), &["cat", "dog"]),
+            &rows,
+            "input: found the column \"weight\" at place 0, expected \"height\"",
+        ),
+        (
+            card(table(&["height"]), &["cat", "dog"]),
+            &rows,
+            "input: found 1 columns, expected 2, as the items have it",
+        ),
+        (card(picture(28), &["dog", "cat"]), &images, "labels[0]: found \"dog\", expected \"cat\""),
+        (
+            card(picture(28), &["cat", "dog", "fox"]),
+            &images,
+            "labels: found \"fox\" beyond the 2 that there are",
+        ),
+    ];
+    for (newer, present, expected) in bad {
+        let said = newer.follows(&present.labels, &present.input).unwrap_err();
+        assert!(said.starts_with(expected), "{said}, not {expected}");
+    }
+}

@@ -1,401 +1,85 @@
-//! The outbox as a state machine against a store, a network, a server, a clock, crashes and a second tab,
-//! with a plain model of what must hold.
-//!
-//! A normal run takes over 10^5 steps; `PROPTEST_CASES` makes it more (400 steps a case on average).
+//! What the outbox does, told by example. `tests/outbox_model.rs` is the proof.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
-
-use hitl_labeler::domain::ident::{BatchId, Chance, RecordId, Timestamp};
-use hitl_labeler::domain::outbox::{Batch, DeliveryRules, Errand, Hold, Outbox, Reply, Verdict};
-use proptest::prelude::*;
+use hitl_labeler::domain::ident::{Chance, RecordId, Timestamp};
+use hitl_labeler::domain::outbox::{Batch, DeliveryRules, Errand, Hold, Outbox, Parcel, Reply, Verdict};
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
-const ITEMS: u8 = 5;
-const RULES: DeliveryRules = DeliveryRules { batch_most: 7, retry_base_ms: 1_000, retry_cap_ms: 60_000 };
+const RULES: DeliveryRules = DeliveryRules {
+    batch_most: 7,
+    batch_bytes: 1 << 20,
+    retry_base_ms: 1_000,
+    retry_cap_ms: 60_000,
+    retry_for_ms: None,
+};
 
-/// What happens next; numbers choose among what is there.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Record { item: u8, poison: bool },
-    Errand { tab: bool },
-    StoreWrites,
-    Serve(Weather),
-    ReplyArrives,
-    Crash { tab: bool, writes_done: u8 },
-    Time(u32),
-    Online(bool),
-    Resume,
-    RetryRefused,
-    WholeRefusals(bool),
+fn of_item(item: u64) -> Parcel {
+    Parcel { item, bytes: 1_000 }
 }
 
-/// What becomes of a request.
-#[derive(Clone, Copy, Debug)]
-enum Weather {
-    Fine,
-    Lost,
-    AnswerLost,
-    /// The server dies after some records.
-    Partly(u8),
-    /// It takes all and speaks of some only, and of strangers.
-    Mumbles(u8),
-    Busy(Option<u16>),
-    Unauthorized,
-    NotFound,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let weather = prop_oneof![
-        6 => Just(Weather::Fine),
-        1 => Just(Weather::Lost),
-        1 => Just(Weather::AnswerLost),
-        1 => any::<u8>().prop_map(Weather::Partly),
-        1 => any::<u8>().prop_map(Weather::Mumbles),
-        1 => any::<Option<u16>>().prop_map(Weather::Busy),
-        1 => prop_oneof![Just(Weather::Unauthorized), Just(Weather::NotFound)],
-    ];
-    prop_oneof![
-        6 => (0..ITEMS, prop::bool::weighted(0.1)).prop_map(|(item, poison)| Step::Record { item, poison }),
-        10 => prop::bool::weighted(0.2).prop_map(|tab| Step::Errand { tab }),
-        8 => Just(Step::StoreWrites),
-        8 => weather.prop_map(Step::Serve),
-        8 => Just(Step::ReplyArrives),
-        1 => (any::<bool>(), any::<u8>()).prop_map(|(tab, writes_done)| Step::Crash { tab, writes_done }),
-        6 => (1_u32..90_000).prop_map(Step::Time),
-        1 => prop::bool::weighted(0.7).prop_map(Step::Online),
-        2 => Just(Step::Resume),
-        1 => Just(Step::RetryRefused),
-        1 => any::<bool>().prop_map(Step::WholeRefusals),
-    ]
-}
-
-struct Tab {
+/// A tab that sends, with a store that always works.
+struct Page {
     outbox: Outbox,
     chance: Chance,
-    /// Writes that the store has not done yet.
-    writes: VecDeque<Errand>,
-    /// Grows with each crash: replies to a dead page reach nobody.
-    life: u64,
-}
-
-struct Request {
-    tab: usize,
-    life: u64,
-    batch: Batch,
-    reply: Option<Reply>,
-}
-
-struct Sim {
     now: Timestamp,
-    lives: u64,
-    ids: Chance,
-    tabs: [Tab; 2],
-    leader: usize,
-    online: bool,
-    // The store.
-    records: BTreeMap<RecordId, u8>,
-    sent: BTreeSet<RecordId>,
-    refused: BTreeMap<RecordId, Arc<str>>,
-    batches: BTreeMap<BatchId, Batch>,
-    // The network and the server.
-    requests: Vec<Request>,
-    members_by_key: HashMap<BatchId, Vec<RecordId>>,
-    server: Vec<RecordId>,
-    whole_refusals: bool,
-    poison: BTreeSet<RecordId>,
 }
 
-fn tab(life: u64) -> Tab {
-    Tab { outbox: Outbox::new(RULES), chance: Chance::new([life, 5]), writes: VecDeque::new(), life }
-}
+impl Page {
+    fn new(rules: DeliveryRules) -> Self {
+        let mut outbox = Outbox::new(rules);
+        outbox.lead(true);
+        Self { outbox, chance: Chance::new([1, 1]), now: START }
+    }
 
-impl Sim {
-    fn new() -> Self {
-        let mut tabs = [tab(1), tab(2)];
-        tabs[0].outbox.lead(true);
-        Self {
-            now: START,
-            lives: 2,
-            ids: Chance::new([3, 3]),
-            tabs,
-            leader: 0,
-            online: true,
-            records: BTreeMap::new(),
-            sent: BTreeSet::new(),
-            refused: BTreeMap::new(),
-            batches: BTreeMap::new(),
-            requests: Vec::new(),
-            members_by_key: HashMap::new(),
-            server: Vec::new(),
-            whole_refusals: false,
-            poison: BTreeSet::new(),
+    fn record(&mut self, parcel: Parcel) -> RecordId {
+        let id = self.chance.record_id(START);
+        self.outbox.add(id, parcel);
+        id
+    }
+
+    /// The next request, if there is one now.
+    fn request(&mut self) -> Option<Batch> {
+        loop {
+            match self.outbox.errand(&mut self.chance, self.now)? {
+                Errand::Freeze(batch) => self.outbox.frozen(batch.id),
+                Errand::Send(batch) => return Some(batch),
+                other => panic!("{other:?}"),
+            }
         }
     }
 
-    fn take(&mut self, step: Step) {
-        match step {
-            Step::Record { item, poison } => {
-                let id = self.ids.record_id(self.now);
-                self.records.insert(id, item);
-                if poison {
-                    self.poison.insert(id);
-                }
-                self.tabs.iter_mut().for_each(|tab| tab.outbox.add(id));
+    fn answer(&mut self, batch: &Batch, reply: Reply) -> Errand {
+        let errand = self.outbox.replied(batch.id, reply, &mut self.chance, self.now).unwrap();
+        match &errand {
+            Errand::Freeze(batch) => self.outbox.frozen(batch.id),
+            Errand::Settle { remaining, .. } => {
+                remaining.iter().for_each(|batch| self.outbox.frozen(batch.id))
             }
-            Step::Errand { tab } => self.errand(usize::from(tab)),
-            Step::StoreWrites => self.store_writes(self.leader),
-            Step::Serve(weather) => self.serve(weather),
-            Step::ReplyArrives => self.reply_arrives(),
-            Step::Crash { tab, writes_done } => self.crash(usize::from(tab), usize::from(writes_done % 3)),
-            Step::Time(ms) => self.now = self.now.plus(i64::from(ms)),
-            Step::Online(online) => {
-                self.online = online;
-                self.tabs.iter_mut().for_each(|tab| tab.outbox.online(online));
-            }
-            Step::Resume => self.tabs[self.leader].outbox.resume(),
-            Step::RetryRefused => {
-                let all: Vec<_> = self.refused.keys().copied().collect();
-                self.tabs[self.leader].outbox.retry_refused(&all);
-            }
-            Step::WholeRefusals(whole) => self.whole_refusals = whole,
+            other => panic!("{other:?}"),
         }
-        self.check();
+        errand
     }
 
-    fn errand(&mut self, at: usize) {
-        let tab = &mut self.tabs[at];
-        let Some(errand) = tab.outbox.errand(&mut tab.chance, self.now) else { return };
-        assert_eq!(at, self.leader, "only the leader has errands");
-        assert!(self.online, "nothing is begun without a network");
-        match errand {
-            Errand::Send(batch) => {
-                let frozen = self.batches.get(&batch.id).expect("stored before it is sent");
-                assert_eq!(frozen.records, batch.records, "what is sent is what was stored");
-                assert!(batch.records.len() <= RULES.batch_most);
-                assert!(batch.not_before <= self.now, "not before its time");
-                let life = tab.life;
-                let alive = self.requests.iter().any(|r| r.life == life);
-                assert!(!alive, "one request at a time");
-                self.requests.push(Request { tab: at, life, batch, reply: None });
-            }
-            write => tab.writes.push_back(write),
-        }
-        assert!(
-            self.tabs[at].outbox.errand(&mut self.tabs[at].chance.clone(), self.now).is_none(),
-            "no news, no errand"
-        );
+    fn stores(&mut self, batch: &Batch) {
+        self.answer(batch, stored(&batch.records));
     }
 
-    /// The store does the oldest write, all of it or nothing, and says so.
-    fn store_writes(&mut self, at: usize) {
-        let Some(write) = self.tabs[at].writes.pop_front() else { return };
-        for frozen in self.write(write) {
-            self.tabs[at].outbox.frozen(frozen);
-        }
+    fn fails(&mut self, batch: &Batch) {
+        self.answer(batch, Reply::TryLater { why: "503".into(), after_ms: None });
     }
 
-    fn write(&mut self, errand: Errand) -> Vec<BatchId> {
-        match errand {
-            Errand::Freeze(batch) => {
-                let id = batch.id;
-                self.batches.insert(id, batch);
-                vec![id]
-            }
-            Errand::Settle { batch, sent, refused, remaining } => {
-                self.batches.remove(&batch).expect("it was stored");
-                for id in &sent {
-                    assert!(self.server.contains(id), "called sent, and the server does not have it");
-                    self.refused.remove(id);
-                }
-                self.tabs[1 - self.leader].outbox.sent_elsewhere(&sent);
-                self.sent.extend(sent);
-                self.refused.extend(refused);
-                remaining
-                    .into_iter()
-                    .map(|batch| {
-                        let id = batch.id;
-                        self.batches.insert(id, batch);
-                        id
-                    })
-                    .collect()
-            }
-            Errand::Send(_) => unreachable!(),
-        }
-    }
-
-    fn serve(&mut self, weather: Weather) {
-        let Some(at) = self.requests.iter().position(|request| request.reply.is_none()) else { return };
-        let batch = self.requests[at].batch.clone();
-        let later = |why: &str, after_ms| Reply::TryLater { why: why.into(), after_ms };
-        let members = match weather {
-            Weather::Lost => None,
-            Weather::Partly(n) => Some(usize::from(n) % batch.records.len()),
-            Weather::Busy(_) | Weather::Unauthorized | Weather::NotFound => None,
-            _ => Some(batch.records.len()),
-        };
-        if !matches!(weather, Weather::Lost) {
-            let known = self.members_by_key.entry(batch.id).or_insert_with(|| batch.records.clone());
-            assert_eq!(*known, batch.records, "one key, one request");
-        }
-        let poisoned = batch.records.iter().any(|id| self.poison.contains(id));
-        let reply = match (weather, members) {
-            (Weather::Busy(after), _) => later("503", after.map(i64::from)),
-            (Weather::Unauthorized, _) => Reply::Unauthorized("401".into()),
-            (Weather::NotFound, _) => Reply::WrongAddress("404".into()),
-            (_, None) => later("network", None),
-            (Weather::Fine, _) if self.whole_refusals && poisoned => Reply::RefusedWhole("422".into()),
-            (_, Some(_)) if self.whole_refusals && poisoned => later("500", None),
-            (_, Some(count)) => {
-                let verdicts = self.store_on_server(&batch.records[..count]);
-                match weather {
-                    Weather::Fine => Reply::Verdicts(verdicts),
-                    Weather::Mumbles(n) => {
-                        let stranger = (self.ids.record_id(self.now), Verdict::Stored);
-                        let kept = verdicts.into_iter().enumerate().filter(|(i, _)| n >> (i % 8) & 1 == 1);
-                        Reply::Verdicts(kept.map(|(_, verdict)| verdict).chain([stranger]).collect())
-                    }
-                    _ => later("the answer was lost", None),
-                }
-            }
-        };
-        self.requests[at].reply = Some(reply);
-    }
-
-    fn store_on_server(&mut self, records: &[RecordId]) -> Vec<(RecordId, Verdict)> {
-        let mut verdicts = Vec::new();
-        for id in records {
-            if self.poison.contains(id) {
-                verdicts.push((*id, Verdict::Refused("poison".into())));
-                continue;
-            }
-            if !self.server.contains(id) {
-                let item = self.records[id];
-                let earlier = self.server.iter().filter(|known| self.records[known] == item);
-                assert!(
-                    earlier.max().is_none_or(|last| last < id),
-                    "the order of an item's records inverted"
-                );
-                self.server.push(*id);
-            }
-            verdicts.push((*id, Verdict::Stored));
-        }
-        verdicts
-    }
-
-    fn reply_arrives(&mut self) {
-        let Some(at) = self.requests.iter().position(|request| request.reply.is_some()) else { return };
-        let request = self.requests.remove(at);
-        let tab = &mut self.tabs[request.tab];
-        if tab.life != request.life {
-            return;
-        }
-        let reply = request.reply.unwrap();
-        if let Some(errand) = tab.outbox.replied(request.batch.id, reply.clone(), &mut tab.chance, self.now) {
-            tab.writes.push_back(errand);
-        }
-        let again = tab.outbox.clone().replied(request.batch.id, reply, &mut tab.chance.clone(), self.now);
-        assert!(!matches!(again, Some(Errand::Send(_))));
-    }
-
-    /// The page is gone in the midst of it: some of its writes were done, nothing else is left.
-    fn crash(&mut self, at: usize, writes_done: usize) {
-        for _ in 0..writes_done {
-            self.store_writes(at);
-        }
-        self.lives += 1;
-        self.tabs[at] = tab(self.lives);
-        self.tabs[at].outbox.online(self.online);
-        self.restore(at);
-        if at == self.leader {
-            // Its lock goes to the other one, which reads the store anew.
-            self.leader = 1 - at;
-            self.restore(self.leader);
-            self.tabs[self.leader].outbox.lead(true);
-        }
-    }
-
-    fn restore(&mut self, at: usize) {
-        let waiting =
-            self.records.keys().filter(|id| !self.sent.contains(id) && !self.refused.contains_key(id));
-        let outbox = &mut self.tabs[at].outbox;
-        let refused = self.refused.iter().map(|(id, why)| (*id, why.clone()));
-        outbox.restore(waiting.copied(), self.batches.values().cloned(), refused, self.sent.len());
-    }
-
-    fn check(&self) {
-        for id in &self.sent {
-            assert!(self.server.contains(id), "nothing leaves before the server has it");
-            assert!(!self.refused.contains_key(id), "sent and refused");
-        }
-        let once: BTreeSet<_> = self.server.iter().collect();
-        assert_eq!(once.len(), self.server.len(), "each record once");
-        let leader = &self.tabs[self.leader];
-        let outbox = &leader.outbox;
-        let known = outbox.waiting() + outbox.refused().len() + outbox.sent();
-        assert_eq!(known, self.records.len(), "every record is somewhere, and in one place only");
-        assert!(outbox.sending() <= outbox.waiting());
-        if leader.writes.is_empty() {
-            assert_eq!(outbox.sent(), self.sent.len());
-        }
-        assert_eq!(self.tabs[1 - self.leader].outbox.sending(), 0);
-    }
-
-    /// No more faults: how many requests it takes until nothing waits.
-    fn calm(&mut self) -> usize {
-        self.take(Step::Online(true));
-        self.take(Step::Resume);
-        let mut requests = 0;
-        for _ in 0..20_000 {
-            let before = self.requests.len();
-            self.take(Step::Errand { tab: self.leader == 1 });
-            requests += self.requests.len() - before;
-            while !self.tabs[self.leader].writes.is_empty() {
-                self.take(Step::StoreWrites);
-            }
-            while !self.requests.is_empty() {
-                self.take(Step::Serve(Weather::Fine));
-                self.take(Step::ReplyArrives);
-            }
-            if self.tabs[self.leader].outbox.waiting() == 0 && self.tabs[self.leader].writes.is_empty() {
-                return requests;
-            }
-            // What was unauthorised may still have been on its way when the faults ended.
-            if matches!(
-                self.tabs[self.leader].outbox.hold(self.now),
-                Some(Hold::Unauthorized(_) | Hold::WrongAddress(_))
-            ) {
-                self.take(Step::Resume);
-            }
-            if let Some(at) = self.tabs[self.leader].outbox.wake_at().filter(|at| *at > self.now) {
-                assert!(at.since(self.now) <= RULES.retry_cap_ms.max(i64::from(u16::MAX)), "waits too long");
-                self.now = at;
-            }
-        }
-        panic!("something is stuck: {:?}", self.tabs[self.leader].outbox);
+    /// Time goes by until something is to be done.
+    fn wait(&mut self) -> i64 {
+        let at = self.outbox.wake_at().unwrap();
+        let waited = at.since(self.now);
+        self.now = at;
+        waited
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn nothing_is_lost_doubled_inverted_or_stuck(steps in proptest::collection::vec(step(), 300..500)) {
-        let mut sim = Sim::new();
-        for step in steps {
-            sim.take(step);
-        }
-        sim.calm();
-        let on_server: BTreeSet<_> = sim.server.iter().copied().collect();
-        let good: BTreeSet<_> = sim.records.keys().copied().filter(|id| !sim.poison.contains(id)).collect();
-        prop_assert_eq!(&on_server, &good, "the server has each good record, once");
-        prop_assert_eq!(&sim.sent, &good);
-        let refused: BTreeSet<_> = sim.refused.keys().copied().collect();
-        prop_assert_eq!(refused, sim.poison, "each poisoned record ended in refused");
-        prop_assert!(sim.batches.is_empty(), "nothing is left behind in the store");
-    }
+fn stored(records: &[RecordId]) -> Reply {
+    Reply::Verdicts(records.iter().map(|id| (*id, Verdict::Stored)).collect())
 }
 
 /// Delivers `count` records with poison at these places to a server that refuses requests as a whole:
@@ -405,12 +89,12 @@ fn deliver(count: usize, poison: &[usize]) -> (usize, usize, Vec<usize>) {
     let mut outbox = Outbox::new(DeliveryRules { batch_most: 50, ..RULES });
     outbox.lead(true);
     let ids: Vec<_> = (0..count).map(|_| chance.record_id(START)).collect();
-    ids.iter().for_each(|id| outbox.add(*id));
+    (0..).zip(&ids).for_each(|(item, id)| outbox.add(*id, of_item(item)));
     let (mut refused, mut requests) = (0, 0);
     while let Some(errand) = outbox.errand(&mut chance, START) {
         match errand {
             Errand::Freeze(batch) => outbox.frozen(batch.id),
-            Errand::Settle { .. } => unreachable!(),
+            Errand::Settle { .. } | Errand::Discard(_) => unreachable!(),
             Errand::Send(batch) => {
                 requests += 1;
                 let bad = batch.records.iter().any(|id| poison.iter().any(|at| ids[*at] == *id));
@@ -436,13 +120,18 @@ fn deliver(count: usize, poison: &[usize]) -> (usize, usize, Vec<usize>) {
 }
 
 #[test]
-fn one_poisoned_record_in_a_batch_of_fifty_is_found_with_at_most_seven_refusals() {
+fn one_poisoned_record_in_a_batch_of_fifty_costs_seven_requests_more() {
     for at in 0..50 {
         let (refused, requests, found) = deliver(50, &[at]);
         assert_eq!(found, [at]);
-        // The whole, and one half of each of the six cuts; the other halves go through.
-        assert!(refused <= 7 && requests <= 13, "{refused} of {requests} with poison at {at}");
+        // The whole, six cuts, the culprit alone where it was found by exclusion, and what was left beside the way.
+        assert!(refused <= 7 && requests <= 9, "{refused} of {requests} with poison at {at}");
     }
+    // Among many batches what was left goes along with the others.
+    let poison: Vec<_> = (0..1000).filter(|at| at % 100 == at / 100 * 5 % 50).collect();
+    let (_, requests, found) = deliver(1000, &poison);
+    assert_eq!(found, poison);
+    assert!(requests <= 1000 / 50 + 7 * poison.len(), "{requests} requests for {} poisoned", poison.len());
 }
 
 #[test]
@@ -454,53 +143,210 @@ fn poison_does_not_hold_up_the_rest() {
 
 #[test]
 fn a_request_that_was_under_way_in_a_crash_is_repeated_with_its_key_and_its_members() {
-    let mut sim = Sim::new();
-    for item in 0..3 {
-        sim.take(Step::Record { item, poison: false });
-    }
-    for step in [Step::Errand { tab: false }, Step::StoreWrites, Step::Errand { tab: false }] {
-        sim.take(step);
-    }
-    let first = sim.requests[0].batch.clone();
-    sim.take(Step::Serve(Weather::AnswerLost));
-    // More comes, and the page dies before it hears the answer.
-    sim.take(Step::Record { item: 4, poison: false });
-    sim.take(Step::Crash { tab: false, writes_done: 0 });
-    sim.take(Step::Errand { tab: true });
-    let second = &sim.requests.last().unwrap().batch;
-    assert_eq!((second.id, &second.records), (first.id, &first.records));
-    sim.calm();
-    assert_eq!(sim.server.len(), 4);
+    let mut page = Page::new(RULES);
+    let ids: Vec<_> = (0..3).map(|item| page.record(of_item(item))).collect();
+    let Some(Errand::Freeze(frozen)) = page.outbox.errand(&mut page.chance, page.now) else {
+        panic!("it is stored before it is sent")
+    };
+    page.outbox.frozen(frozen.id);
+    let first = page.request().unwrap();
+    // The page dies, and one more record came before that.
+    let mut page = Page::new(RULES);
+    let late = page.chance.record_id(START.plus(1));
+    let waiting = ids.iter().copied().chain([late]);
+    page.outbox.restore(waiting, [frozen], [], 0, |id| of_item(id.0.as_u64_pair().1));
+    let second = page.request().unwrap();
+    assert_eq!((second.id, &second.records), (first.id, &ids));
+    page.stores(&second);
+    assert_eq!(page.request().unwrap().records, [late]);
 }
 
 #[test]
-fn back_off_grows_with_full_jitter_up_to_its_cap_and_never_hammers() {
-    let mut waits: Vec<Vec<i64>> = vec![Vec::new(); 12];
-    for seed in 0..300 {
-        let mut chance = Chance::new([seed, 9]);
-        let mut outbox = Outbox::new(RULES);
-        outbox.lead(true);
-        outbox.add(chance.record_id(START));
-        let mut now = START;
-        let Some(Errand::Freeze(batch)) = outbox.errand(&mut chance, now) else {
-            panic!("nothing to freeze")
+fn a_batch_is_limited_in_bytes_and_what_is_larger_goes_alone() {
+    let mut page = Page::new(DeliveryRules { batch_bytes: 2_500, ..RULES });
+    let sizes = [1_000, 1_000, 1_000, 9_000, 400, 400];
+    for (item, bytes) in (0..).zip(sizes) {
+        page.record(Parcel { item, bytes });
+    }
+    let mut counts = Vec::new();
+    while let Some(batch) = page.request() {
+        counts.push(batch.records.len());
+        page.stores(&batch);
+    }
+    assert_eq!(counts, [2, 1, 1, 2]);
+}
+
+#[test]
+fn a_record_that_the_server_wants_later_holds_up_its_own_item_only() {
+    let mut page = Page::new(RULES);
+    let (first, other) = (page.record(of_item(1)), page.record(of_item(2)));
+    let again = page.record(of_item(1));
+    let batch = page.request().unwrap();
+    assert_eq!(batch.records, [first, other], "one record of an item");
+    let verdicts = vec![(first, Verdict::Later("429".into())), (other, Verdict::Stored)];
+    page.answer(&batch, Reply::Verdicts(verdicts));
+    assert_eq!(page.request(), None, "neither the first nor what came after it");
+    let Some(Hold::RetryAt { since, why, .. }) = page.outbox.hold(page.now) else { panic!("held") };
+    assert_eq!((since, &*why), (START, "429"));
+    let third = page.record(of_item(3));
+    let batch = page.request().unwrap();
+    assert_eq!(batch.records, [third]);
+    page.stores(&batch);
+    page.wait();
+    for expected in [first, again] {
+        let batch = page.request().unwrap();
+        assert_eq!(batch.records, [expected]);
+        page.stores(&batch);
+    }
+}
+
+#[test]
+fn a_server_that_never_names_one_record_gets_all_the_others() {
+    let mut page = Page::new(RULES);
+    let ids: Vec<_> = (0..100).map(|item| page.record(of_item(item))).collect();
+    let (mut requests, mut never) = (0, 0);
+    while page.outbox.waiting() > 1 {
+        let Some(batch) = page.request() else {
+            page.wait();
+            continue;
         };
-        outbox.frozen(batch.id);
+        requests += 1;
+        never += usize::from(batch.records.contains(&ids[0]));
+        let named: Vec<_> = batch.records.iter().copied().filter(|id| *id != ids[0]).collect();
+        page.answer(&batch, stored(&named));
+    }
+    assert_eq!(requests - never, 14, "the others take as many requests as without it");
+    assert_eq!(page.outbox.sent(), 99);
+}
+
+#[test]
+fn a_refused_record_that_is_sent_again_goes_before_what_still_waits_of_its_item() {
+    let mut page = Page::new(RULES);
+    let (first, second, third) = (page.record(of_item(1)), page.record(of_item(1)), page.record(of_item(1)));
+    let batch = page.request().unwrap();
+    page.answer(&batch, Reply::RefusedWhole("422".into()));
+    let batch = page.request().unwrap();
+    assert_eq!(batch.records, [second], "what is refused holds up nothing");
+    page.outbox.retry_refused(&[first]);
+    page.stores(&batch);
+    assert_eq!(page.request().unwrap().records, [first]);
+    assert_eq!(page.outbox.undelivered().collect::<Vec<_>>(), [first, third]);
+}
+
+#[test]
+fn after_a_long_time_of_failures_it_waits_for_the_person_and_gives_nothing_away() {
+    let mut page = Page::new(DeliveryRules { retry_for_ms: Some(3_600_000), ..RULES });
+    page.record(of_item(1));
+    let batch = page.request().unwrap();
+    page.fails(&batch);
+    while !matches!(page.outbox.hold(page.now), Some(Hold::GaveUp { .. })) {
+        page.wait();
+        let batch = page.request().unwrap();
+        page.fails(&batch);
+    }
+    let failed = page.now.since(START);
+    assert!((3_600_000..3_600_000 + RULES.retry_cap_ms).contains(&failed), "after {failed} ms");
+    page.now = page.now.plus(86_400_000);
+    assert_eq!((page.request(), page.outbox.wake_at(), page.outbox.waiting()), (None, None, 1));
+    page.outbox.resume();
+    let batch = page.request().unwrap();
+    page.fails(&batch);
+    assert!(matches!(page.outbox.hold(page.now), Some(Hold::RetryAt { .. })), "the hour begins anew");
+    page.wait();
+    let batch = page.request().unwrap();
+    page.stores(&batch);
+    assert_eq!((page.outbox.sent(), page.outbox.hold(page.now)), (1, None));
+}
+
+#[test]
+fn a_server_that_answers_and_never_names_a_record_has_refused_it_in_the_end() {
+    let mut page = Page::new(DeliveryRules { retry_for_ms: Some(600_000), ..RULES });
+    let id = page.record(of_item(1));
+    while page.outbox.refused().is_empty() {
+        match page.request() {
+            Some(batch) => drop(page.answer(&batch, Reply::Verdicts(Vec::new()))),
+            None if page.outbox.wake_at().is_some() => drop(page.wait()),
+            None => page.outbox.resume(),
+        }
+        assert!(page.now.since(START) < 2_000_000);
+    }
+    assert!(page.now.since(START) >= 600_000);
+    let why = page.outbox.refused().get(id).map(|why| &**why);
+    assert_eq!(why, Some("the server did not say that it has every record"));
+}
+
+#[test]
+fn a_wait_is_not_lengthened_by_a_clock_that_is_set_back() {
+    let mut page = Page::new(RULES);
+    page.record(of_item(1));
+    let batch = page.request().unwrap();
+    page.answer(&batch, Reply::TryLater { why: "429".into(), after_ms: Some(50_000) });
+    page.now = page.now.plus(-7 * 86_400_000);
+    assert_eq!(page.request(), None);
+    assert_eq!(page.wait(), 50_000);
+    assert!(page.request().is_some());
+}
+
+#[test]
+fn a_late_answer_to_an_earlier_attempt_does_not_cut_a_wait_short() {
+    let mut page = Page::new(RULES);
+    page.record(of_item(1));
+    let first = page.request().unwrap();
+    page.fails(&first);
+    page.wait();
+    let second = page.request().unwrap();
+    page.answer(&second, Reply::TryLater { why: "429".into(), after_ms: Some(600_000) });
+    // The first attempt was answered after all, and without naming anything.
+    page.answer(&first, Reply::Verdicts(Vec::new()));
+    assert_eq!((page.request(), page.wait()), (None, 600_000));
+}
+
+#[test]
+fn back_off_is_uniform_up_to_its_doubling_bound_and_never_hammers() {
+    const DRAWS: usize = 2_000;
+    let mut waits: Vec<Vec<i64>> = vec![Vec::new(); 12];
+    for seed in 0..DRAWS as u64 {
+        let mut page = Page { chance: Chance::new([seed, 9]), ..Page::new(RULES) };
+        page.record(of_item(1));
         for wait in &mut waits {
-            assert!(matches!(outbox.errand(&mut chance, now), Some(Errand::Send(_))));
-            let reply = Reply::TryLater { why: "503".into(), after_ms: None };
-            outbox.replied(batch.id, reply, &mut chance, now);
-            outbox.frozen(batch.id);
-            let until = outbox.wake_at().unwrap();
-            wait.push(until.since(now));
-            assert!(outbox.errand(&mut chance, until.plus(-1)).is_none());
-            now = until;
+            let batch = page.request().unwrap();
+            page.fails(&batch);
+            let until = page.outbox.wake_at().unwrap();
+            assert_eq!(page.outbox.errand(&mut page.chance, until.plus(-1)), None);
+            wait.push(page.wait());
         }
     }
-    for (attempt, waits) in waits.iter().enumerate() {
-        let most = (RULES.retry_base_ms << attempt.min(20)).min(RULES.retry_cap_ms);
-        let (least, greatest) = (*waits.iter().min().unwrap(), *waits.iter().max().unwrap());
-        assert!(least >= RULES.retry_base_ms / 10 && greatest <= most, "{least}..{greatest} of {most}");
-        assert!(greatest > most / 10 * 9 && least < most / 4, "the whole range is used: {least}..{greatest}");
+    for (attempt, waits) in waits.iter_mut().enumerate() {
+        let (most, least) = ((RULES.retry_base_ms << attempt.min(20)).min(RULES.retry_cap_ms), 100);
+        waits.sort_unstable();
+        assert!(waits[0] >= least && waits[DRAWS - 1] <= most, "{}..{}", waits[0], waits[DRAWS - 1]);
+        // Kolmogorov-Smirnov against the uniform distribution whose lowest draws are raised to the floor. 1.95 is
+        // the limit that one fair sample in a thousand passes; the seeds are fixed.
+        let expected = |wait: i64| if wait < least { 0.0 } else { wait as f64 / most as f64 };
+        let distance = (1..=DRAWS).map(|i| {
+            // Ties only at the floor, where the step is as high as it is wide.
+            let last = i == DRAWS || waits[i] != waits[i - 1];
+            if last { (i as f64 / DRAWS as f64 - expected(waits[i - 1])).abs() } else { 0.0 }
+        });
+        let distance = distance.fold(0.0, f64::max) * (DRAWS as f64).sqrt();
+        assert!(distance < 1.95, "attempt {attempt}: {distance}");
     }
+}
+
+#[test]
+fn a_wish_of_the_server_outlives_the_page() {
+    let mut page = Page::new(RULES);
+    let id = page.record(of_item(1));
+    let batch = page.request().unwrap();
+    let wish = Reply::TryLater { why: "429".into(), after_ms: Some(1_800_000) };
+    let Errand::Freeze(put_off) = page.answer(&batch, wish) else { panic!("it is stored") };
+    let mut page = Page { now: START.plus(60_000), ..Page::new(RULES) };
+    page.outbox.restore([id], [put_off], [], 0, |_| of_item(1));
+    // Nor does an answer that it gives to another record end the wait.
+    page.record(of_item(2));
+    assert_eq!(page.request(), None);
+    let Some(Hold::RetryAt { at, .. }) = page.outbox.hold(page.now) else { panic!("the person is told") };
+    assert_eq!(at.since(START), 1_800_000);
+    page.wait();
+    assert_eq!(page.request().unwrap().records, [id]);
 }

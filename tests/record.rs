@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 #![cfg(not(target_arch = "wasm32"))]
 
+use hitl_labeler::domain::value::Value as Meta;
+use hitl_labeler::wire::correction::{from_record, to_record};
 use hitl_labeler::wire::current::{Standing, current, current_records};
 use hitl_labeler::wire::export::{COLUMNS, csv, json_lines};
 use hitl_labeler::wire::moment::Moment;
@@ -37,6 +39,14 @@ fn a_record_is_written_byte_for_byte_as_in_the_golden_files() {
         assert!(published.is_valid(&serde_json::from_str(text).unwrap()), "{text}");
     }
     assert_eq!(json_lines(&golden()), GOLDEN.concat());
+}
+
+#[test]
+fn the_size_of_a_usual_record_is_reckoned_to_a_quarter() {
+    for record in golden() {
+        let (written, reckoned) = (record.to_string().len(), from_record(&record).bytes());
+        assert!(written <= reckoned && reckoned <= written + written / 4, "{written}, reckoned {reckoned}");
+    }
 }
 
 /// Every place in `value`, as JSON pointers.
@@ -226,6 +236,35 @@ proptest! {
             prop_assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
             prop_assert_eq!(cell.strip_prefix('\'').unwrap_or(cell), &note);
         }
+    }
+
+    #[test]
+    fn a_record_is_not_larger_than_it_is_reckoned_and_not_much_smaller(
+        which in 0..4_usize,
+        note in any::<Option<String>>(),
+        names in proptest::collection::vec("[ -~]{0,40}", 1..12),
+        whole in any::<i64>(),
+        broken in any::<f64>().prop_filter("a number", |n| n.is_finite()),
+        p in 0.0..1.0_f32,
+        seconds in 0.0..1e7_f64,
+        skipped in any::<u32>(),
+    ) {
+        let mut correction = from_record(&golden()[which]);
+        correction.note = note.map(Into::into);
+        correction.skipped_before = skipped;
+        correction.seconds = seconds;
+        let meta: Vec<_> = names.iter().map(|name| (name.clone(), Meta::Integer(whole))).collect();
+        let list = vec![Meta::Number(broken), Meta::Null, Meta::Boolean(false), Meta::Text(names[0].clone())];
+        correction.meta = Meta::List(vec![Meta::Object(meta), Meta::List(list)]).into();
+        if let Some(said) = &mut correction.prediction {
+            (said.confidence, said.margin, said.entropy) = (p, p / 3.0, p / 7.0);
+            said.head_version = skipped;
+            said.top = names.iter().map(|name| (name.as_str().into(), p)).collect();
+        }
+        let written = to_record(&correction).to_string().len();
+        let reckoned = correction.bytes();
+        prop_assert!(written <= reckoned, "{} bytes, reckoned {}", written, reckoned);
+        prop_assert!(reckoned <= written + written / 2 + 150, "{} bytes, reckoned {}", written, reckoned);
     }
 
     #[test]

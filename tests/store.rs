@@ -8,7 +8,7 @@ use std::rc::Rc;
 use hitl_labeler::domain::correction::Correction;
 use hitl_labeler::domain::ident::{Chance, RecordId, Timestamp};
 use hitl_labeler::domain::outbox::Batch;
-use hitl_labeler::page::store::{Lead, OtherTab, Store, StoreError, open, open_in};
+use hitl_labeler::page::store::{Durability, Lead, OtherTab, Store, StoreError, open, open_in};
 use hitl_labeler::wire::correction::{from_record, to_record};
 use hitl_labeler::wire::record::Record;
 use js_sys::{Array, Function, Promise};
@@ -63,7 +63,7 @@ fn batch(records: &[RecordId], attempts: u32) -> Batch {
 }
 
 async fn durable(project: &str) -> Store {
-    let (store, why) = open(project).await;
+    let (store, why) = open(project, Durability::Strict).await;
     assert_eq!(why, None);
     store
 }
@@ -252,6 +252,23 @@ async fn a_settled_batch_moves_its_records_on_and_leaves_the_batches_that_take_i
 }
 
 #[wasm_bindgen_test]
+async fn a_refused_record_that_is_given_up_is_neither_sent_nor_counted_as_sent_and_stays() {
+    let project = project("discard");
+    let answers = answers(3);
+    let ids = ids(&answers);
+    let store = durable(&project).await;
+    store.commit(&answers).await.unwrap();
+    let whole = batch(&ids, 1);
+    store.freeze(&whole).await.unwrap();
+    let refused = [(ids[1], "no such label".into()), (ids[2], "no such item".into())];
+    store.settle(whole.id, &ids[..1], &refused, &[]).await.unwrap();
+    assert_eq!(store.discard(&ids[1..2]).await, Ok(true));
+    let (records, kept) = durable(&project).await.load().await.unwrap();
+    assert_eq!((records.len(), kept.sent), (3, 1));
+    assert_eq!((kept.waiting, kept.refused), (vec![], refused[1..].to_vec()));
+}
+
+#[wasm_bindgen_test]
 async fn a_batch_that_keeps_its_key_stays_when_it_is_settled_into_itself() {
     let project = project("same key");
     let answers = answers(2);
@@ -392,7 +409,7 @@ async fn answers_given_at_once_are_all_kept_though_one_transaction_fails() {
 
 #[wasm_bindgen_test]
 async fn without_indexeddb_everything_works_in_memory_and_says_why() {
-    let (store, why) = open_in(Err(StoreError::Missing), &project("memory")).await;
+    let (store, why) = open_in(Err(StoreError::Missing), &project("memory"), Durability::Strict).await;
     assert_eq!(why.as_deref(), Some("this browser offers no store to this page"));
     let answers = answers(4);
     let ids = ids(&answers);
@@ -439,7 +456,7 @@ async fn a_browser_that_refuses_throws_or_never_answers_leaves_a_store_in_memory
     let _haste = Haste::now();
     for (open, reason) in refusing {
         let factory = js(&format!("return {{ open() {{ {open} }} }}")).unchecked_into();
-        let (store, why) = open_in(Ok(factory), &project("refused")).await;
+        let (store, why) = open_in(Ok(factory), &project("refused"), Durability::Strict).await;
         assert!(why.as_deref().is_some_and(|why| why.contains(reason)), "{why:?}");
         assert_eq!(store.commit(&answers(1)).await, Ok(false));
     }
@@ -479,7 +496,7 @@ async fn an_opening_that_was_given_up_does_no_harm_when_it_succeeds_after_all() 
     ));
     eventually("the hold-up", || js("return !!globalThis.holdUp").is_truthy()).await;
     let haste = Haste::now();
-    let (given_up, why) = open(&project).await;
+    let (given_up, why) = open(&project, Durability::Strict).await;
     drop(haste);
     assert_eq!(why.as_deref(), Some("the browser's store does not answer"));
     assert_eq!(given_up.commit(&answers(1)).await, Ok(false));
@@ -505,7 +522,7 @@ async fn a_store_of_a_newer_version_is_left_alone() {
         }})"
     );
     JsFuture::from(js(&newer).unchecked_into::<Promise>()).await.unwrap();
-    let (_, why) = open(&project).await;
+    let (_, why) = open(&project, Durability::Strict).await;
     assert!(why.as_deref().is_some_and(|why| why.contains("newer version")), "{why:?}");
 }
 
@@ -583,6 +600,22 @@ async fn what_is_not_on_disk_is_told_to_nobody_until_it_is() {
 }
 
 #[wasm_bindgen_test]
+async fn what_a_killed_page_told_nobody_the_next_one_tells() {
+    let project = project("killed");
+    let answers = answers(3);
+    let one = durable(&project).await;
+    one.commit(&answers).await.unwrap();
+    let whole = batch(&ids(&answers[..1]), 1);
+    one.freeze(&whole).await.unwrap();
+    one.settle(whole.id, &whole.records, &[], &[]).await.unwrap();
+    // Whoever leads was deaf when the answers came.
+    let at_one = heard_by(&one);
+    durable(&project).await.load().await.unwrap();
+    eventually("what waits", || at_one.borrow().len() == 1).await;
+    assert_eq!(*at_one.borrow(), [OtherTab::Committed(answers[1..].to_vec())]);
+}
+
+#[wasm_bindgen_test]
 async fn a_dropped_store_listens_no_more() {
     let project = project("dropped");
     let (one, two) = (durable(&project).await, durable(&project).await);
@@ -638,16 +671,130 @@ async fn an_element_that_is_removed_while_it_waits_never_gets_the_lead() {
     eventually("the lead of who still waits", || third.borrow().is_some()).await;
 }
 
+/// A browser without Web Locks while this lives.
+struct NoLocks;
+
+impl NoLocks {
+    fn now() -> Self {
+        js("Object.defineProperty(navigator, 'locks', { value: undefined, configurable: true })");
+        Self
+    }
+}
+
+impl Drop for NoLocks {
+    fn drop(&mut self) {
+        js("delete navigator.locks");
+    }
+}
+
+fn will_lead(store: &Store) -> Rc<RefCell<Option<Lead>>> {
+    let lead: Rc<RefCell<Option<Lead>>> = Rc::default();
+    spawn_local({
+        let (store, lead) = (store.clone(), lead.clone());
+        async move {
+            let got = store.lead().await;
+            lead.replace(Some(got));
+        }
+    });
+    lead
+}
+
 #[wasm_bindgen_test]
-async fn where_there_are_no_locks_everybody_may_send() {
-    js("Object.defineProperty(navigator, 'locks', { value: undefined, configurable: true })");
-    let store = durable(&project("no locks")).await;
-    let _both = (store.lead().await, store.lead().await);
-    js("delete navigator.locks");
+async fn without_locks_a_lease_in_the_store_says_who_sends() {
+    let project = project("lease");
+    let _no_locks = NoLocks::now();
+    let (one, two) = (durable(&project).await, durable(&project).await);
+    let first = one.lead().await;
+    let second = will_lead(&two);
+    sleep(500).await;
+    assert!(second.borrow().is_none(), "two senders at once");
+    drop(first);
+    for _ in 0..40 {
+        if second.borrow().is_some() {
+            return;
+        }
+        sleep(100).await;
+    }
+    panic!("a lease that was given up is taken within four seconds");
+}
+
+#[wasm_bindgen_test]
+async fn a_sender_that_slept_over_its_lease_is_fenced_and_its_records_are_kept() {
+    let project = project("fenced");
+    let _no_locks = NoLocks::now();
+    let (one, two) = (durable(&project).await, durable(&project).await);
+    let first = one.lead().await;
+    let answers = answers(3);
+    let frozen = batch(&ids(&answers[..2]), 1);
+    one.commit(&answers[..2]).await.unwrap();
+    one.freeze(&frozen).await.unwrap();
+    // Sleeps: its timers stand still, the clock goes on.
+    js("globalThis.realNow = Date.now; Date.now = () => realNow() + 60_000");
+    let _second = two.lead().await;
+    two.settle(frozen.id, &frozen.records[..1], &[], &[]).await.unwrap();
+    let late = (frozen.records[1], "too late".into());
+    one.settle(frozen.id, &[], &[late], std::slice::from_ref(&frozen)).await.unwrap();
+    let kept = two.kept().await.unwrap();
+    assert_eq!(
+        (kept.batches.len(), kept.refused.len()),
+        (0, 0),
+        "what the earlier sender said does not count"
+    );
+    assert_eq!(kept.waiting, ids(&answers[1..2]));
+    // What the person did goes on being stored, whoever sends.
+    assert_eq!(one.commit(&answers[2..]).await, Ok(true));
+    assert_eq!(two.load().await.unwrap().0, answers);
+    let lost = first.lost().expect("a lease can be lost");
+    JsFuture::from(lost).await.unwrap();
+    js("Date.now = realNow");
+}
+
+#[wasm_bindgen_test]
+async fn where_locks_are_refused_a_lease_takes_their_place() {
+    let project = project("opaque");
+    let (one, two) = (durable(&project).await, durable(&project).await);
     js("globalThis.realRequest = LockManager.prototype.request;
         LockManager.prototype.request = async () => { throw new DOMException('opaque', 'SecurityError') }");
-    let _both = (store.lead().await, store.lead().await);
+    let first = one.lead().await;
+    let second = will_lead(&two);
+    sleep(300).await;
     js("LockManager.prototype.request = globalThis.realRequest");
+    assert!(first.lost().is_some() && second.borrow().is_none());
+    two.leave();
+}
+
+#[wasm_bindgen_test]
+async fn what_a_commit_promises_is_as_configured() {
+    for (durability, word) in [(Durability::Strict, "strict"), (Durability::Relaxed, "relaxed")] {
+        let (store, _) = open(&project(word), durability).await;
+        let meddling = Meddling::with("(transaction) => seen.push(transaction.durability)");
+        store.commit(&answers(1)).await.unwrap();
+        assert_eq!(meddling.seen(), [word]);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_witness_counts_what_only_the_store_has() {
+    let project = project("witness");
+    let store = durable(&project).await;
+    let witness = store.witness().expect("there is localStorage");
+    assert_eq!(witness.count(), 0);
+    witness.set(7);
+    assert_eq!(durable(&project).await.witness().map(|witness| witness.count()), Some(7));
+    assert!(open_in(Err(StoreError::Missing), &project, Durability::Strict).await.0.witness().is_none());
+}
+
+#[wasm_bindgen_test]
+async fn what_failed_is_written_by_a_retry_alone() {
+    let project = project("retry");
+    let store = durable(&project).await;
+    let answers = answers(2);
+    let meddling = Meddling::aborting_writes();
+    assert!(store.commit(&answers).await.is_err());
+    assert!(store.retry().await.is_err());
+    drop(meddling);
+    assert_eq!(store.retry().await, Ok(true));
+    assert_eq!(durable(&project).await.load().await.unwrap().0, answers);
 }
 
 // ---------------------------------------------------------------------------------------- measuring

@@ -157,6 +157,8 @@ if [ "$purpose" = test ]; then
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     need chromium $DEBIAN_BROWSER
     need chromedriver $DEBIAN_BROWSER
+    # The collector's tests start a server of their own from it, on a free port and in a temporary folder.
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing $DEBIAN_POSTGRES"
 fi
 install_missing
 wasm_compiler

@@ -31,6 +31,11 @@ export interface Figures {
     target: number; confidence: number; earned: boolean; threshold: number | null; bound: number | null;
     audits: number; errors: number; needed: number; answered: number; waiting: number;
     lost: boolean; alarms: number; evidence: number;
+    /** With `per_label`: each label's own, and all others' together (null); empty without. */
+    groups: {
+      label: string | null; earned: boolean; threshold: number | null; bound: number | null;
+      audits: number; errors: number; needed: number;
+    }[];
   };
   /** The last refit. `kept`: the head of so many answers stays, a newer one was worse. Pairs: before, after. */
   lesson: null | {
@@ -56,11 +61,11 @@ export interface HitlEvents {
   "hitl-delivered": { ids: string[] };
   /** The figures were reckoned anew, while the page learns. */
   "hitl-progress": Figures;
-  /** There is a newer model; one that fits waits for takeNewer(). */
-  "hitl-model": { version: string; fits: boolean };
+  /** There is a newer model; one that fits waits for takeNewer(), of another one `why` says what differs. */
+  "hitl-model": { version: string; fits: boolean; why: string | null };
   "hitl-done": { arrived: number; accepted: number; answered: number; aside: number };
   "hitl-error": {
-    code: "start" | "configuration" | "model" | "items" | "item" | "workers" | "refused";
+    code: "start" | "configuration" | "model" | "items" | "item" | "workers" | "refused" | "store" | "authorize";
     message: string; item_id?: string; records?: { id: string; why: string | null }[];
   };
 }
@@ -68,8 +73,16 @@ export interface HitlEvents {
 export class HitlLabeler extends HTMLElement {
   config: object | undefined;
   items: Iterable<Item> | AsyncIterable<Item> | undefined;
+  /**
+   * Gives the token that `delivery.authorization` puts into a header: before the first request, when the server no
+   * longer takes the last one, and when the person asks. What it gives stays in memory. Without one, sending waits.
+   */
+  authorize: ((wish: {
+    reason: "start" | "expired" | "refused" | "person"; status: number | undefined;
+  }) => string | Promise<string>) | undefined;
   acceptAt: number;
-  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts. */
+  /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
+   *  It stays when the element is moved or configured anew, until acceptAt is set. */
   target: number | null;
   /** Before the first hitl-progress: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;
@@ -84,6 +97,11 @@ export class HitlLabeler extends HTMLElement {
   addItems(items: Iterable<Item> | AsyncIterable<Item>): void;
   /** Resolves once every record is stored and, if there is a server, there. */
   flush(): Promise<void>;
+  /**
+   * Waits until everything is delivered, then goes where `delivery.finish` says. Rejects, in words, if records are
+   * refused or cannot be sent: the page stays then.
+   */
+  finish(): Promise<void>;
   /** Moves over to the newer model; answers stay. */
   takeNewer(): void;
   /** The records; or what was learned: the ONNX file, its manifest, or the head alone. */

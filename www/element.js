@@ -70,6 +70,8 @@ export class HitlLabeler extends Base {
   #mounted;
   #config;
   #items;
+  #target; // asked for in place of the configured one; null: the threshold
+  #authorize;
   #pending; // calls made before the Wasm was there
   #generation = 0;
   #scheduled = false;
@@ -87,7 +89,7 @@ export class HitlLabeler extends Base {
 
   connectedCallback() {
     // Properties set before the element was defined.
-    for (const name of ["config", "items", "acceptAt", "target"]) {
+    for (const name of ["config", "items", "authorize", "acceptAt", "target"]) {
       if (Object.hasOwn(this, name)) {
         const value = this[name];
         delete this[name];
@@ -108,7 +110,9 @@ export class HitlLabeler extends Base {
   }
 
   attributeChangedCallback(name, before, now) {
-    if (before === now || !this.isConnected) return;
+    if (before === now) return;
+    if (name === "accept-at") this.#target = undefined;
+    if (!this.isConnected) return;
     if (name === "accept-at" && this.#mounted && now !== null && Number(now) >= 0 && Number(now) <= 1) {
       this.#mounted.acceptAt(Number(now));
     } else {
@@ -134,11 +138,25 @@ export class HitlLabeler extends Base {
     this.#restart();
   }
 
+  /** Gives a token: `async ({reason, status}) => "…"`. Called when one is needed; what it gives stays in memory. */
+  get authorize() {
+    return this.#authorize;
+  }
+  set authorize(value) {
+    if (value !== undefined && value !== null && typeof value !== "function") {
+      // Not what was found: a token that is set by mistake is to stand in no log.
+      throw new TypeError("authorize: found no function, expected one that returns a token (a text) or a promise of one");
+    }
+    this.#authorize = value ?? undefined;
+    this.#mounted?.authorizeChanged();
+  }
+
   /** The least confidence at which the model settles an item alone; changes at once. */
   get acceptAt() {
     return this.coverage([])?.accept_at;
   }
   set acceptAt(value) {
+    this.#target = undefined;
     this.setAttribute("accept-at", String(value));
     // The attribute says nothing new if it was this value before a target came.
     if (this.#mounted && Number(value) >= 0 && Number(value) <= 1) this.#mounted.acceptAt(Number(value));
@@ -146,13 +164,15 @@ export class HitlLabeler extends Base {
 
   /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */
   get target() {
-    return this.figures?.promise?.target ?? null;
+    const figures = this.figures;
+    return (figures ? figures.promise?.target : this.#target) ?? null;
   }
   set target(value) {
     if (value !== null && !(value >= 0.5 && value <= 0.999)) {
       throw new RangeError(`target: found ${value}, expected a number from 0.5 to 0.999, or null`);
     }
-    this.#call((mounted) => mounted.setTarget(value ?? undefined));
+    this.#target = value;
+    this.#mounted?.setTarget(value ?? undefined);
   }
 
   /** Every figure of the cycle, as `hitl-progress` told it last, with promise and lesson as they stand; null before the start. */
@@ -193,6 +213,19 @@ export class HitlLabeler extends Base {
   }
   flush() {
     return this.#call((mounted) => mounted.flush());
+  }
+  /** Waits until everything is delivered, then goes where `delivery.finish` says; rejects in words if that cannot be. */
+  async finish() {
+    const to = await this.#call((mounted) => mounted.finish());
+    if (!to) return;
+    if (!to.fields) return void location.assign(to.url);
+    const form = document.createElement("form");
+    Object.assign(form, { method: "post", action: to.url, hidden: true });
+    for (const [name, value] of to.fields) {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+    }
+    document.body.append(form);
+    HTMLFormElement.prototype.submit.call(form); // a field may be called "submit"
   }
   download(format = "jsonl", { save = true } = {}) {
     if (["model", "manifest", "head"].includes(format)) return this.#call((mounted) => mounted.downloadLearned(format, save));
@@ -253,10 +286,13 @@ export class HitlLabeler extends Base {
       configUrl: config === null ? undefined : new URL(config, base).href,
       attributes,
       items: this.#items,
+      authorize: (wish) => this.#authorize?.(wish),
       spawnWorker,
       base,
+      presets: here("./presets/"),
       project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}`,
     });
+    if (this.#target !== undefined) this.#mounted.setTarget(this.#target ?? undefined);
     for (const deed of this.#pending?.splice(0) ?? []) deed(this.#mounted);
   }
 

@@ -2,7 +2,7 @@
 // has, and as the tensor of exactly these pictures for an engine that eats tensors.
 
 /** A 32-bit generator (mulberry32): uniform numbers in [0, 1). */
-function generator(seed) {
+export function generator(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -7,7 +7,8 @@ const IN_FLIGHT = 2;
 /** A worker that says nothing for so long is taken for dead. */
 const PATIENCE_MS = 60_000;
 
-class OurWorker {
+/** One worker of the build in `base`. */
+export class OurWorker {
   constructor(base, module) {
     this.worker = new Worker(`${base}/worker-loader.js`, { type: 'module' });
     this.waiting = [];
@@ -36,9 +37,9 @@ class OurWorker {
     });
   }
 
-  ask(head, parts) {
+  ask(head, parts, transfer = []) {
     const answer = this.answer();
-    this.worker.postMessage({ head, parts });
+    this.worker.postMessage({ head, parts }, transfer);
     return answer;
   }
 

@@ -8,12 +8,15 @@ use hitl_labeler::collector::options::{Asked, HELP, read};
 use hitl_labeler::collector::serve::serve;
 
 fn main() -> ExitCode {
-    let options = match read(std::env::args_os().skip(1)) {
+    let options = match read(std::env::args_os().skip(1), std::env::var("DATABASE_URL").ok()) {
         Ok(Asked::Help) => return say(HELP),
         Ok(Asked::Version) => return say(concat!("collector ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Asked::Serve(options)) => options,
         Err(why) => return fail(2, &why),
     };
+    if options.tokens.is_none() && !options.host.is_loopback() {
+        eprintln!("collector: no --tokens: whoever reaches {} can read and add records", options.host);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return fail(1, &why),

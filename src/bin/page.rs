@@ -31,6 +31,13 @@ mod exports {
         pub fn flush(&self) -> Promise {
             self.0.flush()
         }
+        pub fn finish(&self) -> Promise {
+            self.0.finish()
+        }
+        #[wasm_bindgen(js_name = authorizeChanged)]
+        pub fn authorize_changed(&self) {
+            self.0.authorize_changed();
+        }
         pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
             self.0.download(csv, save)
         }

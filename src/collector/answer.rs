@@ -6,8 +6,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::admission::Turned;
+use super::aggregate::TooMany;
 use super::intake::BodyError;
 use super::store::StoreError;
+use super::tokens::Denied;
 
 /// A request that was not done; nothing of it was stored.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub struct Refusal {
     pub message: String,
     /// What to do about it.
     pub mend: String,
+    /// When to come again, seconds; what will pass by itself has it always.
+    pub retry_after: Option<u64>,
+    /// What `WWW-Authenticate` says.
+    pub challenge: Option<&'static str>,
 }
 
 impl Refusal {
@@ -31,7 +37,8 @@ impl Refusal {
         message: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self { status, code, message: message.into(), mend: mend.into() }
+        let retry_after = matches!(status.as_u16(), 503 | 507).then_some(5);
+        Self { status, code, message: message.into(), mend: mend.into(), retry_after, challenge: None }
     }
 }
 
@@ -39,9 +46,11 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({"error": {"code": self.code, "message": self.message, "mend": self.mend}});
         let mut response = (self.status, Json(body)).into_response();
-        // What will pass says when to come again.
-        if matches!(self.status.as_u16(), 503 | 507) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
@@ -67,6 +76,61 @@ impl From<Turned> for Refusal {
     }
 }
 
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let unauthorized = |code, message: &str, challenge| Self {
+            challenge: Some(challenge),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                code,
+                message,
+                "send `Authorization: Bearer` and a token of the collector's --tokens file",
+            )
+        };
+        match denied {
+            Denied::Missing => unauthorized(
+                "token_missing",
+                "no bearer token came with the request",
+                "Bearer realm=\"hitl-labeler\"",
+            ),
+            Denied::Unknown => unauthorized(
+                "token_unknown",
+                "the bearer token is none of this collector's",
+                "Bearer realm=\"hitl-labeler\", error=\"invalid_token\"",
+            ),
+            Denied::Scope(scope) => Self {
+                challenge: Some("Bearer realm=\"hitl-labeler\", error=\"insufficient_scope\""),
+                ..Self::new(
+                    StatusCode::FORBIDDEN,
+                    "token_not_for_this",
+                    format!("the token lacks the scope {}", scope.word()),
+                    "send another token, or give this one the scope in the --tokens file",
+                )
+            },
+            Denied::Rate(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_requests",
+                    "the token's rate is used up",
+                    "come again after the seconds of Retry-After, with more records in one request",
+                )
+            },
+        }
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(too_many: TooMany) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "too_many",
+            too_many.to_string(),
+            "use method=majority, or fit the model elsewhere on what=current",
+        )
+    }
+}
+
 impl From<BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
         let message = error.to_string();
@@ -81,7 +145,7 @@ impl From<BodyError> for Refusal {
                 Self::new(StatusCode::BAD_REQUEST, "not_utf8", message, "send the body in UTF-8")
             }
             BodyError::Empty => {
-                Self::new(StatusCode::BAD_REQUEST, "empty_body", message, "send at least one record, or []")
+                Self::new(StatusCode::BAD_REQUEST, "empty_body", message, "send at least one, or []")
             }
             BodyError::UnknownType { .. } => Self::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -101,7 +165,13 @@ impl From<StoreError> for Refusal {
                 StatusCode::INSUFFICIENT_STORAGE,
                 "storage_full",
                 message,
-                "make room on the disk of the --data folder, then send again",
+                "make room on the disk of the database, then send again",
+            ),
+            StoreError::Unreachable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_unreachable",
+                message,
+                "send again later; the collector connects again by itself",
             ),
             StoreError::Failed(_) | StoreError::Stopped => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_failed", message, "send again later")

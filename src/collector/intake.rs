@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
+use super::work::Entry;
 use crate::reader::Problem;
 use crate::wire::record::Record;
 
@@ -86,11 +87,37 @@ impl Layout {
     }
 }
 
-/// Takes `body` apart, in the order of the records in it.
+/// Takes a body of records apart, in the order of the records in it.
 ///
 /// # Errors
 /// Why nothing was taken.
 pub fn read_body(layout: Layout, body: &[u8]) -> Result<Vec<Candidate>, BodyError> {
+    each_value(layout, body, |_, read| match read {
+        Ok(value) => match Record::from_json(&value) {
+            Ok(record) => Candidate::Good(Box::new(record)),
+            Err(problems) => {
+                let id = value.get("id").and_then(Value::as_str).filter(|id| id.len() <= 100);
+                Candidate::Bad { id: id.map(str::to_owned), problems: problems.0 }
+            }
+        },
+        Err(problem) => Candidate::Bad { id: None, problems: vec![problem] },
+    })
+}
+
+/// Takes a body of items for the work list apart; each that is wrong with what is wrong.
+///
+/// # Errors
+/// Why nothing was taken.
+pub fn read_items(layout: Layout, body: &[u8]) -> Result<Vec<Result<Entry, Problem>>, BodyError> {
+    each_value(layout, body, |place, read| read.and_then(|value| Entry::read(&value, place)))
+}
+
+/// Takes `body` apart; `form` gets each value with its place, from 0, or what is wrong with its JSON.
+fn each_value<T>(
+    layout: Layout,
+    body: &[u8],
+    form: impl Fn(usize, Result<Value, Problem>) -> T,
+) -> Result<Vec<T>, BodyError> {
     let text = std::str::from_utf8(body).map_err(|why| BodyError::NotUtf8 { at: why.valid_up_to() })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_ascii().is_empty() {
@@ -106,39 +133,29 @@ pub fn read_body(layout: Layout, body: &[u8]) -> Result<Vec<Candidate>, BodyErro
         }
         Layout::Lines => parser.into_iter().collect::<Result<_, _>>().map_err(not_json)?,
     };
-    let mut candidates = Vec::new();
+    let mut formed = Vec::new();
     for document in documents {
         // The outer level of a list is read without its elements, so that one that cannot be read
         // (nested too deep, a key twice) is refused alone.
         if document.get().starts_with('[') {
             let elements: Vec<&RawValue> = serde_json::from_str(document.get()).map_err(not_json)?;
-            candidates.extend(elements.into_iter().map(candidate));
+            for element in elements {
+                formed.push(form(formed.len(), value(element)));
+            }
         } else {
-            candidates.push(candidate(document));
+            formed.push(form(formed.len(), value(document)));
         }
     }
-    Ok(candidates)
+    Ok(formed)
 }
 
-fn candidate(raw: &RawValue) -> Candidate {
-    let value = match serde_json::from_str::<KeysOnce>(raw.get()) {
-        Ok(KeysOnce(value)) => value,
-        Err(why) => {
-            let problem = Problem {
-                path: String::new(),
-                found: why.to_string(),
-                expected: "each key once, at most 127 levels, and numbers and characters that exist".into(),
-            };
-            return Candidate::Bad { id: None, problems: vec![problem] };
-        }
-    };
-    match Record::from_json(&value) {
-        Ok(record) => Candidate::Good(Box::new(record)),
-        Err(problems) => {
-            let id = value.get("id").and_then(Value::as_str).filter(|id| id.len() <= 100);
-            Candidate::Bad { id: id.map(str::to_owned), problems: problems.0 }
-        }
-    }
+fn value(raw: &RawValue) -> Result<Value, Problem> {
+    let read = serde_json::from_str::<KeysOnce>(raw.get());
+    read.map(|KeysOnce(value)| value).map_err(|why| Problem {
+        path: String::new(),
+        found: why.to_string(),
+        expected: "each key once, at most 127 levels, and numbers and characters that exist".into(),
+    })
 }
 
 /// A JSON value no object of which has a key twice: which of the two was meant cannot be known.

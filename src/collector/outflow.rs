@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_core::Stream;
-use rusqlite::Connection;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::tally::each_item;
+use super::tally::{ByItem, Foreign, Row, current_of};
+use crate::reader::Problems;
 use crate::wire::export::{csv_header, csv_row, text};
 use crate::wire::record::{Kind, Record, Role};
 
@@ -76,101 +75,108 @@ impl Stream for Outflow {
     }
 }
 
-impl Outflow {
-    /// Starts to read `db` on a thread for blocking work.
-    pub(super) fn start(db: Connection, export: Export) -> Self {
-        let (sender, receiver) = mpsc::channel(4);
-        let runtime = Handle::current();
-        tokio::task::spawn_blocking(move || {
-            let mut spout = Spout { buffer: Vec::new(), sender, runtime };
-            if let Err(why) = pour(&db, export, &mut spout) {
-                spout.send(Err(io::Error::other(why)));
-            }
-        });
-        Self(receiver)
-    }
-}
+/// Where an engine pours its rows; the other end is an [`Outflow`].
+#[derive(Debug)]
+pub(super) struct Spout(mpsc::Sender<Result<Bytes, io::Error>>);
 
-struct Spout {
-    buffer: Vec<u8>,
-    sender: mpsc::Sender<Result<Bytes, io::Error>>,
-    runtime: Handle,
+/// Both ends of an export.
+pub(super) fn pipe() -> (Spout, Outflow) {
+    let (sender, receiver) = mpsc::channel(4);
+    (Spout(sender), Outflow(receiver))
 }
 
 impl Spout {
-    /// Whether there is still somebody who reads.
-    fn push(&mut self, text: &str) -> bool {
-        self.buffer.extend_from_slice(text.as_bytes());
-        self.buffer.len() < CHUNK || self.flush()
+    /// Hands on what is ready in `pour`, if that is much or the `end`; says whether there is still somebody who
+    /// reads.
+    pub async fn flow(&self, pour: &mut Pour, end: bool) -> bool {
+        let ready = pour.ready.len() >= CHUNK || (end && !pour.ready.is_empty());
+        !ready || self.send(Ok(std::mem::take(&mut pour.ready).into())).await
     }
 
-    fn flush(&mut self) -> bool {
-        let bytes = std::mem::take(&mut self.buffer);
-        bytes.is_empty() || self.send(Ok(bytes.into()))
+    /// Breaks the export off.
+    pub async fn fail(&self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        self.send(Err(io::Error::other(why))).await;
     }
 
-    fn send(&self, part: Result<Bytes, io::Error>) -> bool {
-        let sent = async { tokio::time::timeout(PATIENCE, self.sender.send(part)).await };
-        matches!(self.runtime.block_on(sent), Ok(Ok(())))
+    async fn send(&self, part: Result<Bytes, io::Error>) -> bool {
+        matches!(tokio::time::timeout(PATIENCE, self.0.send(part)).await, Ok(Ok(())))
     }
 }
 
-fn pour(db: &Connection, export: Export, spout: &mut Spout) -> rusqlite::Result<()> {
-    // One statement reads one state of the database, whatever is written meanwhile.
-    match (export.format, export.what) {
-        (Format::Csv, What::Training) => {
-            spout.push("item_id,label,weight,by,role\r\n");
-        }
-        (Format::Csv, _) => {
-            spout.push(&csv_header());
-        }
-        (Format::JsonLines, _) => {}
+/// What stands in the table and is no record.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PourError {
+    /// A record that cannot be read.
+    #[error("a stored record cannot be read: {0}")]
+    Record(#[from] Problems),
+    /// A column that cannot be read.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+    /// It cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// Makes the export's bytes of rows that come one by one.
+#[derive(Debug)]
+pub(super) struct Pour {
+    export: Export,
+    by_item: ByItem,
+    ready: Vec<u8>,
+}
+
+impl Pour {
+    /// With the header, if there is one.
+    pub fn new(export: Export) -> Self {
+        let header = match (export.format, export.what) {
+            (Format::JsonLines, _) => String::new(),
+            (Format::Csv, What::Training) => "item_id,label,weight,by,role\r\n".to_owned(),
+            (Format::Csv, _) => csv_header(),
+        };
+        Self { export, by_item: ByItem::default(), ready: header.into_bytes() }
     }
-    match export.what {
-        What::Training => return pour_current(db, spout, |line, share| example(export.format, &line, share)),
-        What::All => {
-            let mut query = db.prepare("SELECT record FROM records ORDER BY seq")?;
-            let mut rows = query.query(())?;
-            while let Some(row) = rows.next()? {
-                let line = formed(export.format, row.get(0)?)?;
-                if !spout.push(&line) {
-                    return Ok(());
-                }
+
+    /// Takes the next record of [`What::All`], in the order of arrival.
+    pub fn record(&mut self, line: &str) -> Result<(), PourError> {
+        match self.export.format {
+            Format::JsonLines => {
+                self.ready.extend_from_slice(line.as_bytes());
+                self.ready.push(b'\n');
             }
+            Format::Csv => self.ready.extend_from_slice(csv_row(&Record::parse(line)?).as_bytes()),
         }
-        What::Current => return pour_current(db, spout, |line, _| formed(export.format, line)),
+        Ok(())
     }
-    spout.flush();
-    Ok(())
-}
 
-/// Every current record by item; `form` gets its line and 1 over the number of current records of its item.
-fn pour_current(
-    db: &Connection,
-    spout: &mut Spout,
-    form: impl Fn(String, f64) -> rusqlite::Result<String>,
-) -> rusqlite::Result<()> {
-    let mut failed = None;
-    each_item(db, "record", |records, current| {
+    /// Takes the next row in the order of the items; its `text` is the record.
+    pub fn row(&mut self, row: Row) -> Result<(), PourError> {
+        self.by_item.push(row).map_or(Ok(()), |rows| self.item(rows))
+    }
+
+    /// Takes the end.
+    pub fn end(&mut self) -> Result<(), PourError> {
+        self.by_item.end().map_or(Ok(()), |rows| self.item(rows))
+    }
+
+    fn item(&mut self, rows: Vec<Row>) -> Result<(), PourError> {
+        let current = current_of(rows);
         let share = 1.0 / current.len().max(1) as f64;
-        current.into_iter().all(|place| match form(records[place].1.clone().unwrap_or_default(), share) {
-            Ok(line) => spout.push(&line),
-            Err(why) => {
-                failed = Some(why);
-                false
+        for line in current.into_iter().filter_map(|row| row.text) {
+            match self.export.what {
+                What::Training => {
+                    let line = example(self.export.format, &line, share)?;
+                    self.ready.extend_from_slice(line.as_bytes());
+                }
+                What::Current | What::All => self.record(&line)?,
             }
-        })
-    })?;
-    if let Some(why) = failed {
-        return Err(why);
+        }
+        Ok(())
     }
-    spout.flush();
-    Ok(())
 }
 
 /// One line of a training set; `share` is 1 over the number of current answers to the item.
-fn example(format: Format, line: &str, share: f64) -> rusqlite::Result<String> {
-    let record = Record::parse(line).map_err(unreadable)?;
+fn example(format: Format, line: &str, share: f64) -> Result<String, PourError> {
+    let record = Record::parse(line)?;
     let Some(answer) = &record.answer else { return Ok(String::new()) };
     let (by, weight) = match record.kind {
         Kind::Accepted => ("model", record.prediction.as_ref().map_or(0.0, |said| said.confidence)),
@@ -179,28 +185,10 @@ fn example(format: Format, line: &str, share: f64) -> rusqlite::Result<String> {
     let role = Role::WORDS.iter().find(|(_, role)| *role == record.role).map_or("", |(word, _)| word);
     let example = Example { item_id: &record.item_id, label: &answer.label, weight, by, role };
     match format {
-        Format::JsonLines => {
-            let mut line = serde_json::to_string(&example).map_err(unreadable)?;
-            line.push('\n');
-            Ok(line)
-        }
+        Format::JsonLines => Ok(serde_json::to_string(&example)? + "\n"),
         Format::Csv => {
             let (item, label) = (text(Some(example.item_id)), text(Some(example.label)));
             Ok(format!("{item},{label},{weight},{by},{role}\r\n"))
         }
-    }
-}
-
-fn unreadable(why: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(why))
-}
-
-fn formed(format: Format, mut line: String) -> rusqlite::Result<String> {
-    match format {
-        Format::JsonLines => {
-            line.push('\n');
-            Ok(line)
-        }
-        Format::Csv => Record::parse(&line).map(|record| csv_row(&record)).map_err(unreadable),
     }
 }

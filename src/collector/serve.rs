@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::options::Options;
+use super::options::{Keep, Options};
 use super::routes::{Settings, router};
-use super::store::{OpenError, Store};
+use super::store::{OpenError, Postgres, Sqlite, Store};
+use super::tokens::{Tokens, TokensError};
 
 /// How long requests under way may take once the collector is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -21,6 +22,9 @@ pub enum ServeError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// `--dir` is not a folder.
     #[error("--dir {}: there is no such folder: build the page first, or leave --dir out", .0.display())]
     NoDir(PathBuf),
@@ -58,15 +62,26 @@ pub async fn serve(
     {
         return Err(ServeError::NoDir(dir.clone()));
     }
-    // Made first: a path that does not exist yet cannot be compared. `open` says what went wrong.
-    let _ = std::fs::create_dir_all(&options.data);
-    if let Some(dir) = &options.dir
-        && let (Ok(dir), Ok(data)) = (dir.canonicalize(), options.data.canonicalize())
-        && data.starts_with(&dir)
-    {
-        return Err(ServeError::DataServed(options.data));
+    if let Keep::Folder(data) = &options.keep {
+        // Made first: a path that does not exist yet cannot be compared. `open` says what went wrong.
+        let _ = std::fs::create_dir_all(data);
+        if let Some(dir) = &options.dir
+            && let (Ok(dir), Ok(data)) = (dir.canonicalize(), data.canonicalize())
+            && data.starts_with(&dir)
+        {
+            return Err(ServeError::DataServed(data));
+        }
     }
-    let (store, writer) = Store::open(&options.data)?;
+    let tokens = options.tokens.as_deref().map(Tokens::read).transpose()?;
+    let (store, writer) = match &options.keep {
+        Keep::Folder(data) => {
+            let (store, writer) = Sqlite::open(data)?;
+            (Store::Sqlite(store), Some(writer))
+        }
+        Keep::Database(address) => {
+            (Store::Postgres(Postgres::open(address, options.connections).await?), None)
+        }
+    };
     let address = SocketAddr::new(options.host, options.port);
     let listener = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
     let bound = listener.local_addr().map_err(ServeError::Failed)?;
@@ -74,6 +89,9 @@ pub async fn serve(
         origins: options.origins,
         loopback: options.host.is_loopback(),
         max_body: options.max_body,
+        tokens,
+        answers_per_item: options.answers_per_item,
+        log: options.log,
     };
     let routes = router(store, settings, options.dir.as_deref());
     listening(bound);
@@ -94,6 +112,8 @@ pub async fn serve(
         () = out_of_patience => return Ok(()),
     }
     // Every request is answered, so nobody else holds the store: what was acknowledged is written.
-    let _ = tokio::task::spawn_blocking(move || writer.finish()).await;
+    if let Some(writer) = writer {
+        let _ = tokio::task::spawn_blocking(move || writer.finish()).await;
+    }
     Ok(())
 }

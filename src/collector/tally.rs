@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::wire::current::{Standing, current};
@@ -36,92 +35,126 @@ pub struct CurrentCounts {
     pub by_label: BTreeMap<String, u64>,
 }
 
-/// Visits every item with all its records, in the order of the items; `visit` gets the positions of the
-/// current ones beside the rows. `column` is read of each row.
-pub(super) fn each_item(
-    db: &Connection,
-    column: &str,
-    mut visit: impl FnMut(&[(Standing, Option<String>)], Vec<usize>) -> bool,
-) -> rusqlite::Result<()> {
-    let mut query = db.prepare(&format!(
-        "SELECT item_id, id, kind, annotator, supersedes, answered_at, {column} FROM records ORDER BY item_id, seq"
-    ))?;
-    let mut rows = query.query(())?;
-    let mut item: Option<String> = None;
-    let mut of_item: Vec<(Standing, Option<String>)> = Vec::new();
-    let mut finish = |of_item: &mut Vec<(Standing, Option<String>)>| {
-        let standings: Vec<Standing> = of_item.iter().map(|(standing, _)| standing.clone()).collect();
-        let go_on = of_item.is_empty() || visit(of_item, current(&standings));
-        of_item.clear();
-        go_on
+/// A stored record as far as the rule of what is current looks at it.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// Its item.
+    pub item_id: String,
+    /// Why a person was asked.
+    pub role: Role,
+    /// What the rule looks at.
+    pub standing: Standing,
+    /// The column that was asked for besides.
+    pub text: Option<String>,
+}
+
+/// What a table holds that the collector did not write.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("somebody else wrote into the table: {0}")]
+pub(super) struct Foreign(pub String);
+
+/// A row's columns as texts, read strictly.
+pub(super) fn row(
+    item_id: String,
+    [id, kind, role, answered_at]: [&str; 4],
+    annotator: Option<String>,
+    supersedes: Option<&str>,
+    text: Option<String>,
+) -> Result<Row, Foreign> {
+    let standing = Standing {
+        id: parsed(id)?,
+        kind: word(kind, Kind::WORDS)?,
+        annotator,
+        supersedes: supersedes.map(parsed).transpose()?,
+        answered_at: parsed(answered_at)?,
     };
-    while let Some(row) = rows.next()? {
-        let of: String = row.get(0)?;
-        if item.as_ref() != Some(&of) {
-            if !finish(&mut of_item) {
-                return Ok(());
-            }
-            item = Some(of);
-        }
-        let standing = Standing {
-            id: parsed(row, 1)?,
-            kind: word(row, 2, Kind::WORDS)?,
-            annotator: row.get(3)?,
-            supersedes: row.get::<_, Option<String>>(4)?.map(|_| parsed(row, 4)).transpose()?,
-            answered_at: parsed(row, 5)?,
+    Ok(Row { item_id, role: word(role, Role::WORDS)?, standing, text })
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Foreign> {
+    text.parse().map_err(|_| Foreign(text.to_owned()))
+}
+
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Foreign> {
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| Foreign(text.to_owned()))
+}
+
+/// Brings the rows of an item together; they come in the order of the items.
+#[derive(Debug, Default)]
+pub(super) struct ByItem(Vec<Row>);
+
+impl ByItem {
+    /// Takes the next row; gives all those of the item before, if they are complete now.
+    pub fn push(&mut self, row: Row) -> Option<Vec<Row>> {
+        let next = self.0.first().is_some_and(|first| first.item_id != row.item_id);
+        let complete = next.then(|| std::mem::take(&mut self.0));
+        self.0.push(row);
+        complete
+    }
+
+    /// Those of the last item.
+    pub fn end(&mut self) -> Option<Vec<Row>> {
+        (!self.0.is_empty()).then(|| std::mem::take(&mut self.0))
+    }
+}
+
+/// The current ones of an item's rows, by annotator.
+pub(super) fn current_of(mut rows: Vec<Row>) -> Vec<Row> {
+    let standings: Vec<Standing> = rows.iter().map(|row| row.standing.clone()).collect();
+    let mut places: Vec<Option<Row>> = rows.drain(..).map(Some).collect();
+    current(&standings).into_iter().filter_map(|place| places[place].take()).collect()
+}
+
+/// Counts rows, `text` of which is the label.
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: Counts,
+    by_item: ByItem,
+}
+
+impl Tally {
+    /// Of nothing so far.
+    pub fn new() -> Self {
+        let counts = Counts {
+            kinds: Kind::WORDS.iter().map(|(word, _)| (*word, 0)).collect(),
+            roles: Role::WORDS.iter().map(|(word, _)| (*word, 0)).collect(),
+            ..Counts::default()
         };
-        of_item.push((standing, row.get(6)?));
+        Self { counts, by_item: ByItem::default() }
     }
-    finish(&mut of_item);
-    Ok(())
-}
 
-fn parsed<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|_| foreign(column))
-}
-
-fn word<T: Copy>(row: &rusqlite::Row<'_>, column: usize, words: &[(&str, T)]) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| foreign(column))
-}
-
-/// Somebody else wrote into the table.
-fn foreign(column: usize) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(
-        column,
-        rusqlite::types::Type::Text,
-        "a value that the collector does not write".into(),
-    )
-}
-
-pub(super) fn count(db: &Connection) -> rusqlite::Result<Counts> {
-    let snapshot = db.unchecked_transaction()?;
-    let mut counts = Counts {
-        kinds: Kind::WORDS.iter().map(|(word, _)| (*word, 0)).collect(),
-        roles: Role::WORDS.iter().map(|(word, _)| (*word, 0)).collect(),
-        ..Counts::default()
-    };
-    let mut groups = snapshot.prepare("SELECT kind, role, count(*) FROM records GROUP BY kind, role")?;
-    let mut rows = groups.query(())?;
-    while let Some(row) = rows.next()? {
-        let number = row.get::<_, i64>(2)?.unsigned_abs();
-        counts.records += number;
-        *counts.kinds.entry(word(row, 0, Kind::WORDS)?.word()).or_default() += number;
-        *counts.roles.entry(word(row, 1, Role::WORDS)?.word()).or_default() += number;
-    }
-    each_item(&snapshot, "label", |records, current| {
-        counts.items += 1;
-        for place in current {
-            let (standing, label) = &records[place];
-            counts.current.labels += 1;
-            match standing.kind {
-                Kind::Accepted => counts.current.accepted += 1,
-                _ => counts.current.corrections += 1,
-            }
-            *counts.current.by_label.entry(label.clone().unwrap_or_default()).or_default() += 1;
+    /// Takes the next row in the order of the items.
+    pub fn push(&mut self, row: Row) {
+        self.counts.records += 1;
+        *self.counts.kinds.entry(row.standing.kind.word()).or_default() += 1;
+        *self.counts.roles.entry(row.role.word()).or_default() += 1;
+        if let Some(rows) = self.by_item.push(row) {
+            self.item(rows);
         }
-        true
-    })?;
-    Ok(counts)
+    }
+
+    /// What it came to.
+    pub fn end(mut self) -> Counts {
+        if let Some(rows) = self.by_item.end() {
+            self.item(rows);
+        }
+        self.counts
+    }
+
+    fn item(&mut self, rows: Vec<Row>) {
+        self.counts.items += 1;
+        let counts = &mut self.counts.current;
+        for row in current_of(rows) {
+            counts.labels += 1;
+            match row.standing.kind {
+                Kind::Accepted => counts.accepted += 1,
+                Kind::Correction | Kind::Undo => counts.corrections += 1,
+            }
+            *counts.by_label.entry(row.text.unwrap_or_default()).or_default() += 1;
+        }
+    }
 }

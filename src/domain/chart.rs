@@ -503,6 +503,19 @@ fn compact(n: usize) -> String {
     }
 }
 
+/// The class of a cell's number that has to fit into so much room; a digit is 0.58 of the letter's size wide.
+fn in_cell(signs: usize, room: f64, on_colour: bool) -> &'static str {
+    let fits = |size: f64| count(signs) * size * 0.58 <= room;
+    match (on_colour, fits(LETTER), fits(9.0)) {
+        (true, true, _) => "chart-on",
+        (true, false, true) => "chart-on chart-small",
+        (true, ..) => "chart-on chart-tiny",
+        (false, true, _) => "chart-text",
+        (false, false, true) => "chart-text chart-small",
+        (false, ..) => "chart-text chart-tiny",
+    }
+}
+
 /// A row for what the model said, a column for what the person said, the share of its row as the colour's
 /// strength.
 ///
@@ -547,14 +560,10 @@ pub fn confusion(figures: &Evaluation, words: &Words<'_>) -> Drawing {
             if n == 0 {
                 continue;
             }
-            marks.push(Mark::Text {
-                x: x + cell / 2.0,
-                y: y + cell / 2.0 + 4.0,
-                text: compact(n),
-                anchor: Anchor::Middle,
-                upwards: false,
-                class: if share > 0.4 { "chart-on" } else { "chart-text" },
-            });
+            let text = compact(n);
+            let class = in_cell(text.len(), cell - 3.0, share > 0.4);
+            let (x, y) = (x + cell / 2.0, y + cell / 2.0 + 4.0);
+            marks.push(Mark::Text { x, y, text, anchor: Anchor::Middle, upwards: false, class });
             for part in [name(row), " → ", name(column), ": ", &(words.number)(count(n)), "; "] {
                 description.push_str(part);
             }
@@ -572,7 +581,7 @@ path{fill:none}.chart-grid{stroke:#e2e2db}.chart-axis{stroke:#8b8e85}\
 .chart-line{stroke:#0b6b62;stroke-width:2;stroke-linejoin:round}.chart-dot{fill:#0b6b62;stroke:#fff}\
 .chart-line.chart-before{stroke:#8b8e85}.chart-dot.chart-before{fill:#8b8e85}\
 .chart-target{stroke:#a92a1c;stroke-width:1.5;stroke-dasharray:5 4}\
-.chart-cell{stroke:#e2e2db}.chart-same{fill:#0b6b62}.chart-differs{fill:#a92a1c}.chart-on{fill:#fff}\
+.chart-cell{stroke:#e2e2db}.chart-same{fill:#0b6b62}.chart-differs{fill:#a92a1c}.chart-on{fill:#fff}.chart-small{font-size:9px}.chart-tiny{font-size:7px}\
 @media(prefers-color-scheme:dark){\
 text{fill:#ecece7}.chart-soft{fill:#a5a89f}.chart-ground{fill:#191a18}\
 .chart-grid,.chart-cell{stroke:#30322e}.chart-axis{stroke:#73766d}\

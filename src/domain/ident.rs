@@ -26,6 +26,15 @@ impl Timestamp {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub Uuid);
 
+impl RecordId {
+    /// When it came to be, by the clock of the device on which it did (RFC 9562 §5.7).
+    #[must_use]
+    pub fn made_at(self) -> Timestamp {
+        // The first 48 of 128 bits: never more than an `i64` holds.
+        Timestamp(i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(i64::MAX))
+    }
+}
+
 /// Identity of a delivery batch; also its idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub Uuid);
@@ -118,15 +127,21 @@ impl Chance {
 }
 
 /// Where `text` falls in `[0, 1)` under `seed`: the same on every machine and in every session.
+#[must_use]
+pub fn draw(seed: u64, text: &str) -> f64 {
+    unit(hash(seed, text))
+}
+
+/// 64 bits that stand for `text` under `seed`: the same on every machine and in every session.
 ///
 /// FNV-1a over the bytes, then SplitMix64's finaliser, since FNV alone is uneven in its high bits.
 #[must_use]
-pub fn draw(seed: u64, text: &str) -> f64 {
+pub fn hash(seed: u64, text: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ mixed(seed);
     for byte in text.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    unit(mixed(hash))
+    mixed(hash)
 }
 
 /// SplitMix64's finaliser.

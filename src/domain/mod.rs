@@ -8,10 +8,13 @@
 //! accuracy of what the model settles. Beside them, in a worker, the [`learning`] makes the model better
 //! with each answer.
 
+pub mod aggregate;
 pub mod chart;
 pub mod correction;
+pub mod credential;
 pub mod current;
 pub mod decimal;
+pub mod diagnosis;
 pub mod dispatch;
 pub mod evaluation;
 pub mod few;
@@ -19,6 +22,7 @@ pub mod ident;
 pub mod item;
 pub mod label;
 pub mod learning;
+pub mod lease;
 mod order;
 pub mod outbox;
 pub mod policy;

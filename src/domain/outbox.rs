@@ -3,8 +3,14 @@
 //! A record is *waiting*, then part of a *batch*; the batch is frozen (members and idempotency key are
 //! stored before the first attempt), so that every retry repeats exactly the same request. Only the
 //! server's answer moves a record on: to *sent*, or to *refused* with the reason. A batch that the server
-//! refuses as a whole is cut in two until the guilty record stands alone. One batch is under way at a
-//! time, in order of creation, which keeps the order of each item's records.
+//! refuses as a whole is cut in two until the guilty record stands alone. One request is under way at a time.
+//!
+//! **Order.** Records of one item reach the server in order of creation, whatever the server does with a
+//! request: a batch holds one record of an item at most, and none goes into a batch while an earlier one of
+//! its item is in another. Items do not wait for each other: a record that the server leaves unmentioned holds
+//! up its own item only. What is refused leaves this order; sent again by the person, it goes before the
+//! records of its item that still wait and after those that are sent. That is why backends reckon with sets
+//! and not with the order of arrival (`docs/backend.md`).
 //!
 //! Other browser queues remove an entry before it is sent and take any 2xx for success (Workbox, Sentry):
 //! a crash between loses it. Here a crash repeats the request with the same key and the same ids.
@@ -21,16 +27,44 @@ use super::sorted::{Keys, Sorted};
 pub struct DeliveryRules {
     /// Most records in one request.
     pub batch_most: usize,
+    /// Most bytes of records in one request; a record that is larger goes alone.
+    pub batch_bytes: usize,
     /// Back-off of the first retry, milliseconds.
     pub retry_base_ms: i64,
     /// Longest back-off, milliseconds.
     pub retry_cap_ms: i64,
+    /// How long failure after failure is borne before sending waits for the person, milliseconds; `None`: for
+    /// ever. A new visit begins anew.
+    pub retry_for_ms: Option<i64>,
 }
 
 impl Default for DeliveryRules {
     fn default() -> Self {
-        Self { batch_most: 50, retry_base_ms: 1_000, retry_cap_ms: 300_000 }
+        Self {
+            batch_most: 50,
+            batch_bytes: 512 << 10,
+            retry_base_ms: 1_000,
+            retry_cap_ms: 300_000,
+            retry_for_ms: None,
+        }
     }
+}
+
+/// The longest that anything waits by itself, whatever a server wishes or a clock says.
+const LONGEST_MS: i64 = 86_400_000;
+
+/// How many waiting records are looked at for one batch, as a multiple of its size: those of one item go one by
+/// one, and a long row of them must not be gone through for each.
+const LOOK: usize = 20;
+
+/// What the outbox has to know of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Whose order it keeps: [`hash`](super::ident::hash) of the item's id. Two items with one hash wait for
+    /// each other, and that is all.
+    pub item: u64,
+    /// Its size in a request, bytes.
+    pub bytes: usize,
 }
 
 /// Records that travel together, now and at every retry.
@@ -51,6 +85,8 @@ pub struct Batch {
 pub enum Verdict {
     /// It has it, now or from before.
     Stored,
+    /// It wants this one again later, with its reason: it is busy, and not at odds with the record.
+    Later(Arc<str>),
     /// It does not want it, with its reason.
     Refused(Arc<str>),
 }
@@ -66,7 +102,7 @@ pub enum Reply {
     TryLater {
         /// In words.
         why: Arc<str>,
-        /// `Retry-After`, milliseconds.
+        /// `Retry-After`, milliseconds; at most a day is granted.
         after_ms: Option<i64>,
     },
     /// The server wants other credentials (401, 403): nothing is lost, everything waits.
@@ -94,6 +130,8 @@ pub enum Errand {
         /// What is left of it, frozen anew.
         remaining: Vec<Batch>,
     },
+    /// Store durably that these refused records are not to be sent any more. The records themselves stay.
+    Discard(Vec<RecordId>),
 }
 
 /// Why nothing is being sent.
@@ -103,19 +141,63 @@ pub enum Hold {
     Offline,
     /// Another tab sends.
     OtherTab,
-    /// After a failure: until when and why.
-    RetryAt(Timestamp, Arc<str>),
+    /// After a failure.
+    RetryAt {
+        /// When it is tried again.
+        at: Timestamp,
+        /// Since when it has been failing, in this visit.
+        since: Timestamp,
+        /// What failed.
+        why: Arc<str>,
+    },
     /// The server wants other credentials; goes on by [`Outbox::resume`].
     Unauthorized(Arc<str>),
     /// The endpoint is wrong; goes on by [`Outbox::resume`].
     WrongAddress(Arc<str>),
+    /// It has failed for as long as [`DeliveryRules::retry_for_ms`]; goes on by [`Outbox::resume`] or when a
+    /// network comes back.
+    GaveUp {
+        /// Since when it has been failing.
+        since: Timestamp,
+        /// What failed last.
+        why: Arc<str>,
+    },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Under {
     Freezing,
     Ready,
     Sending,
+}
+
+/// A failure that has not been made good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failing {
+    since: Timestamp,
+    why: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    batch: Batch,
+    under: Under,
+    /// The server answers and leaves these records out: they wait for themselves, not for the server.
+    left_out: Option<Failing>,
+}
+
+/// The search for the record for which a batch was refused: half of it is sent, the other half waits.
+///
+/// If the server takes all of the first half, the culprit is in the second, which need not be sent to learn
+/// that; if it refuses the first half, nothing is known of the second, and its records wait like all others.
+/// So one culprit among n costs about log₂ n requests, half of what sending both halves at each cut does.
+/// Not stored: after a crash the second half simply waits.
+#[derive(Clone, Debug)]
+struct Search {
+    /// The batch that is tried.
+    tried: BatchId,
+    /// The others of the refused batch.
+    rest: Vec<RecordId>,
 }
 
 /// Everything that is on its way to the server.
@@ -125,9 +207,19 @@ pub struct Outbox {
     leader: bool,
     online: bool,
     stopped: Option<Hold>,
-    last_failure: Option<Arc<str>>,
+    /// Of the whole server; an answer that says something of a record makes it good.
+    failing: Option<Failing>,
+    /// Requests in a row that came to nothing.
+    failures: u32,
+    /// After a failure nothing is sent before this moment.
+    pause: Timestamp,
+    /// The latest moment that was told.
+    seen: Timestamp,
+    /// Every record that the server does not have: waiting, in a batch or refused.
+    parcels: Sorted<RecordId, Parcel>,
     waiting: Keys<RecordId>,
-    batches: VecDeque<(Batch, Under)>,
+    batches: VecDeque<Live>,
+    search: Option<Search>,
     refused: Sorted<RecordId, Arc<str>>,
     sent: usize,
 }
@@ -141,53 +233,68 @@ impl Outbox {
             leader: false,
             online: true,
             stopped: None,
-            last_failure: None,
+            failing: None,
+            failures: 0,
+            pause: Timestamp::default(),
+            seen: Timestamp::default(),
+            parcels: Sorted::default(),
             waiting: Keys::default(),
             batches: VecDeque::new(),
+            search: None,
             refused: Sorted::default(),
             sent: 0,
         }
     }
 
-    /// Takes over what the store holds: replaces everything that was known.
+    /// Takes over what the store holds: replaces everything that was known. `about` knows the records.
     pub fn restore(
         &mut self,
         waiting: impl IntoIterator<Item = RecordId>,
         batches: impl IntoIterator<Item = Batch>,
         refused: impl IntoIterator<Item = (RecordId, Arc<str>)>,
         sent: usize,
+        about: impl Fn(RecordId) -> Parcel,
     ) {
-        self.batches.clear();
-        for batch in batches {
-            let at = self.batches.partition_point(|(other, _)| other.records.first() < batch.records.first());
-            self.batches.insert(at, (batch, Under::Ready));
-        }
         // Filled one by one, here and elsewhere: `collect` brings a sort along for each type.
-        self.waiting.clear();
-        self.waiting.extend(waiting);
-        for (batch, _) in &self.batches {
-            for record in &batch.records {
-                self.waiting.remove(*record);
-            }
-        }
+        self.parcels.clear();
         self.refused.clear();
-        self.refused.extend(refused);
-        // What was refused and is being tried again is on its way.
-        for record in self.batches.iter().flat_map(|(batch, _)| &batch.records) {
-            self.refused.remove(*record);
+        for (record, why) in refused {
+            self.parcels.insert(record, about(record));
+            self.refused.insert(record, why);
+        }
+        self.waiting.clear();
+        for record in waiting {
+            self.parcels.insert(record, about(record));
+            self.waiting.insert(record);
+        }
+        self.batches.clear();
+        self.search = None;
+        (self.failures, self.pause) = (0, Timestamp::default());
+        for batch in batches {
+            for record in &batch.records {
+                self.parcels.insert(*record, about(*record));
+                self.waiting.remove(*record);
+                // What was refused and is being tried again is on its way.
+                self.refused.remove(*record);
+            }
+            // Which of them failed with the server and which was left out by it is not stored: all wait.
+            self.failures = self.failures.max(batch.attempts);
+            self.pause = self.pause.max(batch.not_before);
+            let first = batch.records.first();
+            let at = self.batches.partition_point(|other| other.batch.records.first() < first);
+            self.batches.insert(at, Live { batch, under: Under::Ready, left_out: None });
         }
         self.sent = sent;
     }
 
-    /// Records that wait outside any batch.
-    pub fn unbatched(&self) -> impl Iterator<Item = RecordId> {
-        self.waiting.iter()
+    /// Records that are on their way, in batches or not, oldest first.
+    pub fn undelivered(&self) -> impl Iterator<Item = RecordId> {
+        self.parcels.keys().filter(|id| !self.refused.contains_key(*id))
     }
 
     /// Adds a record that is stored durably.
-    pub fn add(&mut self, record: RecordId) {
-        let known = self.batches.iter().any(|(batch, _)| batch.records.contains(&record));
-        if !known && !self.refused.contains_key(record) {
+    pub fn add(&mut self, record: RecordId, parcel: Parcel) {
+        if self.parcels.insert(record, parcel).is_none() {
             self.waiting.insert(record);
         }
     }
@@ -201,36 +308,58 @@ impl Outbox {
     pub fn online(&mut self, online: bool) {
         if online && !self.online {
             // What failed for want of a network need not wait out its back-off.
-            for (batch, _) in &mut self.batches {
-                batch.not_before = Timestamp::default();
-            }
+            self.hurry();
+            self.stopped.take_if(|hold| matches!(hold, Hold::GaveUp { .. }));
         }
         self.online = online;
     }
 
-    /// Goes on after [`Hold::Unauthorized`] or [`Hold::WrongAddress`], and skips a back-off that is under way.
+    /// Goes on after [`Hold::Unauthorized`], [`Hold::WrongAddress`] or [`Hold::GaveUp`], and skips a back-off
+    /// that is under way.
     pub fn resume(&mut self) {
         self.stopped = None;
-        for (batch, _) in &mut self.batches {
-            batch.not_before = Timestamp::default();
+        self.hurry();
+    }
+
+    fn hurry(&mut self) {
+        self.pause = Timestamp::default();
+        self.failing = None;
+        for live in &mut self.batches {
+            live.batch.not_before = Timestamp::default();
         }
     }
 
     /// The batch is stored.
     pub fn frozen(&mut self, id: BatchId) {
-        if let Some((_, under)) = self.batches.iter_mut().find(|(batch, _)| batch.id == id) {
-            *under = Under::Ready;
+        // Only once for each time that it is to be stored: a request that is under way stays so.
+        let live = self.batches.iter_mut().find(|live| live.batch.id == id && live.under == Under::Freezing);
+        if let Some(live) = live {
+            live.under = Under::Ready;
         }
     }
 
-    /// Sends refused records once more, all or some.
+    /// Sends refused records once more, all or some; says which.
     pub fn retry_refused(&mut self, records: &[RecordId]) -> Vec<RecordId> {
         let again: Vec<_> = records.iter().copied().filter(|id| self.refused.remove(*id).is_some()).collect();
         self.waiting.extend(again.iter().copied());
         again
     }
 
+    /// Gives up sending refused records, all or some: they are not listed any more. `None`: none was refused.
+    pub fn discard_refused(&mut self, records: &[RecordId]) -> Option<Errand> {
+        let mut gone = Vec::new();
+        for record in records {
+            if self.refused.remove(*record).is_some() {
+                self.parcels.remove(*record);
+                gone.push(*record);
+            }
+        }
+        (!gone.is_empty()).then_some(Errand::Discard(gone))
+    }
+
     /// The server answered an attempt.
+    ///
+    /// What it says of records holds whenever it comes; a failure counts only while the request is under way.
     pub fn replied(
         &mut self,
         id: BatchId,
@@ -238,104 +367,202 @@ impl Outbox {
         chance: &mut Chance,
         now: Timestamp,
     ) -> Option<Errand> {
-        let at = self.batches.iter().position(|(batch, _)| batch.id == id)?;
+        self.clock(now);
+        let at = self.batches.iter().position(|live| live.batch.id == id)?;
         match reply {
-            Reply::TryLater { why, after_ms } => {
-                // A server may wish for more time, not for less: `Retry-After: 0` is no call to hammer it.
-                let backoff = self.backoff(self.batches[at].0.attempts, chance);
-                self.put_off(at, now.plus(after_ms.map_or(backoff, |wish| wish.max(backoff))), why)
-            }
-            Reply::Unauthorized(why) => {
-                self.stopped = Some(Hold::Unauthorized(why.clone()));
-                self.put_off(at, now, why)
-            }
-            Reply::WrongAddress(why) => {
-                self.stopped = Some(Hold::WrongAddress(why.clone()));
-                self.put_off(at, now, why)
-            }
             Reply::Verdicts(verdicts) => {
-                let (batch, _) = self.batches.remove(at)?;
-                Some(self.settle(batch, verdicts, chance, now))
+                let live = self.batches.remove(at)?;
+                Some(self.settle(live, verdicts, chance, now))
             }
             Reply::RefusedWhole(why) => {
-                let (batch, _) = self.batches.remove(at)?;
-                Some(self.bisect(batch, &why, chance, now))
+                let live = self.batches.remove(at)?;
+                Some(self.bisect(live.batch, &why, chance, now))
+            }
+            _ if self.batches[at].under != Under::Sending => None,
+            Reply::TryLater { why, after_ms } => {
+                let until = self.failed(&why, after_ms, chance, now);
+                self.put_off(at, until)
+            }
+            Reply::Unauthorized(why) => {
+                self.stopped = Some(Hold::Unauthorized(why));
+                self.put_off(at, now)
+            }
+            Reply::WrongAddress(why) => {
+                self.stopped = Some(Hold::WrongAddress(why));
+                self.put_off(at, now)
             }
         }
     }
 
-    fn put_off(&mut self, at: usize, until: Timestamp, why: Arc<str>) -> Option<Errand> {
-        let (batch, under) = self.batches.get_mut(at)?;
-        *under = Under::Freezing;
-        batch.not_before = until;
-        self.last_failure = Some(why);
-        Some(Errand::Freeze(batch.clone()))
+    /// The server as a whole failed: until when everything waits.
+    fn failed(
+        &mut self,
+        why: &Arc<str>,
+        after_ms: Option<i64>,
+        chance: &mut Chance,
+        now: Timestamp,
+    ) -> Timestamp {
+        self.failures += 1;
+        // A server may wish for more time, not for less: `Retry-After: 0` is no call to hammer it.
+        let backoff = self.backoff(self.failures, chance);
+        let until = now.plus(after_ms.map_or(backoff, |wish| wish.max(backoff)).min(LONGEST_MS));
+        self.pause = self.pause.max(until);
+        let since = self.failing.take().map_or(now, |failing| failing.since);
+        self.failing = Some(Failing { since, why: why.clone() });
+        if self.too_long(since, now) {
+            self.stopped = Some(Hold::GaveUp { since, why: why.clone() });
+        }
+        self.pause
+    }
+
+    fn too_long(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.rules.retry_for_ms.is_some_and(|most| now.since(since) >= most)
+    }
+
+    fn works(&mut self) {
+        (self.failures, self.failing) = (0, None);
+        self.stopped.take_if(|hold| matches!(hold, Hold::GaveUp { .. }));
+    }
+
+    fn put_off(&mut self, at: usize, until: Timestamp) -> Option<Errand> {
+        let live = self.batches.get_mut(at)?;
+        live.under = Under::Freezing;
+        live.batch.not_before = until;
+        Some(Errand::Freeze(live.batch.clone()))
     }
 
     fn settle(
         &mut self,
-        batch: Batch,
+        live: Live,
         verdicts: Vec<(RecordId, Verdict)>,
         chance: &mut Chance,
         now: Timestamp,
     ) -> Errand {
+        let Live { batch, left_out, .. } = live;
+        let search = self.search.take_if(|search| search.tried == batch.id);
         let mut unheard = Keys::<RecordId>::default();
         unheard.extend(batch.records.iter().copied());
         let (mut sent, mut refused) = (Vec::new(), Vec::new());
+        let mut why = None;
         for (record, verdict) in verdicts {
-            if !unheard.remove(record) {
-                continue;
-            }
             match verdict {
-                Verdict::Stored => sent.push(record),
-                Verdict::Refused(why) => refused.push((record, why)),
+                Verdict::Later(words) if unheard.contains(record) => why = Some(words),
+                Verdict::Stored if unheard.remove(record) => sent.push(record),
+                Verdict::Refused(words) if unheard.remove(record) => refused.push((record, words)),
+                _ => {}
             }
         }
-        self.sent += sent.len();
-        self.refused.extend(refused.iter().cloned());
         let heard = sent.len() + refused.len();
-        let unheard: Vec<_> = unheard.iter().collect();
-        let mut remaining = Vec::new();
-        if unheard.is_empty() {
-            self.last_failure = None;
-        } else {
-            let why: Arc<str> = "the server did not say that it has every record".into();
-            // Another membership is another request and needs another key.
-            let id = if heard == 0 { batch.id } else { chance.batch_id(now) };
-            let attempts = if heard == 0 { batch.attempts } else { 0 };
-            let not_before = now.plus(self.backoff(attempts, chance));
-            remaining.push(Batch { id, records: unheard, attempts, not_before });
-            self.last_failure = Some(why);
+        if heard > 0 {
+            self.works();
         }
-        self.put_back(&remaining);
+        let mut remaining = Vec::new();
+        // Another batch may have settled it where two tabs sent at once.
+        let ours = |id: &RecordId| self.parcels.contains_key(*id) && !self.refused.contains_key(*id);
+        let unheard: Vec<_> = unheard.iter().filter(ours).collect();
+        if !unheard.is_empty() {
+            let why = why.unwrap_or_else(|| "the server did not say that it has every record".into());
+            let since = left_out.as_ref().map_or(now, |failing| failing.since);
+            if left_out.is_some() && self.too_long(since, now) {
+                // The server does answer; there is nothing to wait for.
+                refused.extend(unheard.iter().map(|id| (*id, why.clone())));
+            } else {
+                // Another membership is another request and needs another key.
+                let same = unheard.len() == batch.records.len();
+                let attempts = if same { batch.attempts } else { 0 };
+                let mut not_before = now.plus(self.backoff(attempts, chance));
+                if heard == 0 && left_out.is_none() {
+                    // An answer that says nothing of anything is a failure of the server.
+                    not_before = not_before.max(self.failed(&why, None, chance, now));
+                }
+                let id = if same { batch.id } else { chance.batch_id(now) };
+                let records = unheard;
+                let batch = Batch { id, records, attempts, not_before };
+                remaining.push(batch.clone());
+                self.put_back(batch, Some(Failing { since, why }));
+            }
+        }
+        for record in &sent {
+            self.has(*record);
+        }
+        for (record, why) in &refused {
+            self.refuse(*record, why);
+        }
+        if let Some(search) = search
+            && sent.len() == batch.records.len()
+        {
+            remaining.extend(self.cut(&search.rest, chance, now));
+        }
         Errand::Settle { batch: batch.id, sent, refused, remaining }
     }
 
-    fn bisect(&mut self, batch: Batch, why: &Arc<str>, chance: &mut Chance, now: Timestamp) -> Errand {
-        if let [record] = batch.records[..] {
-            self.refused.insert(record, why.clone());
-            let refused = vec![(record, why.clone())];
-            return Errand::Settle { batch: batch.id, sent: Vec::new(), refused, remaining: Vec::new() };
-        }
-        let (first, second) = batch.records.split_at(batch.records.len() / 2);
-        let remaining: Vec<_> = [first, second]
-            .into_iter()
-            .map(|half| Batch {
-                id: chance.batch_id(now),
-                records: half.to_vec(),
-                attempts: 0,
-                not_before: Timestamp::default(),
-            })
-            .collect();
-        self.put_back(&remaining);
-        Errand::Settle { batch: batch.id, sent: Vec::new(), refused: Vec::new(), remaining }
+    fn has(&mut self, record: RecordId) {
+        // Counted once, also where two tabs sent it.
+        self.sent += usize::from(self.parcels.remove(record).is_some());
+        self.waiting.remove(record);
+        self.refused.remove(record);
     }
 
-    fn put_back(&mut self, remaining: &[Batch]) {
-        // Not sent before they are stored: [`Outbox::frozen`] follows the settlement.
-        for batch in remaining.iter().rev() {
-            self.batches.push_front((batch.clone(), Under::Freezing));
+    fn refuse(&mut self, record: RecordId, why: &Arc<str>) {
+        self.waiting.remove(record);
+        if self.parcels.contains_key(record) {
+            self.refused.insert(record, why.clone());
         }
+    }
+
+    fn bisect(&mut self, batch: Batch, why: &Arc<str>, chance: &mut Chance, now: Timestamp) -> Errand {
+        self.works();
+        let mut refused = Vec::new();
+        let mut remaining = None;
+        if let [record] = batch.records[..] {
+            self.refuse(record, why);
+            refused.push((record, why.clone()));
+        } else {
+            // Another tab may have settled some where two sent at once.
+            let mut still = batch.records.clone();
+            still.retain(|id| self.parcels.contains_key(*id) && !self.refused.contains_key(*id));
+            self.waiting.extend(still.iter().copied());
+            if still.len() == batch.records.len() {
+                remaining = self.cut(&still, chance, now);
+            }
+        }
+        let remaining = remaining.into_iter().collect();
+        Errand::Settle { batch: batch.id, sent: Vec::new(), refused, remaining }
+    }
+
+    /// The first half of `records`, which wait and one of which the server does not want, as a batch. `None` if
+    /// some of them are in another batch by now, or an earlier record of their items waits: then all wait.
+    fn cut(&mut self, records: &[RecordId], chance: &mut Chance, now: Timestamp) -> Option<Batch> {
+        let mut busy = Keys::default();
+        self.note_items(self.batches.len(), &mut busy);
+        for record in records {
+            let item = self.item(record)?;
+            let mut before =
+                self.waiting.iter().take_while(|id| id < record).filter(|id| !records.contains(id));
+            if !self.waiting.contains(*record)
+                || busy.contains(item)
+                || before.any(|other| self.item(&other) == Some(item))
+            {
+                return None;
+            }
+        }
+        // One alone is sent, too: only then the server says what is wrong with it.
+        let (first, rest) = records.split_at((records.len() / 2).max(1));
+        let id = chance.batch_id(now);
+        for record in first {
+            self.waiting.remove(*record);
+        }
+        if !rest.is_empty() {
+            self.search = Some(Search { tried: id, rest: rest.to_vec() });
+        }
+        let batch = Batch { id, records: first.to_vec(), attempts: 0, not_before: Timestamp::default() };
+        self.put_back(batch.clone(), None);
+        Some(batch)
+    }
+
+    fn put_back(&mut self, batch: Batch, left_out: Option<Failing>) {
+        // Not sent before it is stored: [`Outbox::frozen`] follows the settlement.
+        self.batches.push_front(Live { batch, under: Under::Freezing, left_out });
     }
 
     /// Full jitter: uniform in 0 to min(cap, base · 2^n) (Brooker, *Exponential Backoff And Jitter*, AWS
@@ -347,36 +574,119 @@ impl Outbox {
         drawn.max(self.rules.retry_base_ms / 10)
     }
 
-    /// What is to be done now, if anything. Calling it twice without news yields nothing new.
-    pub fn errand(&mut self, chance: &mut Chance, now: Timestamp) -> Option<Errand> {
-        if !self.leader || !self.online || self.stopped.is_some() {
-            return None;
-        }
-        if self.batches.is_empty() && !self.waiting.is_empty() {
-            let records: Vec<_> = self.waiting.iter().take(self.rules.batch_most.max(1)).collect();
-            for record in &records {
-                self.waiting.remove(*record);
+    /// Keeps waits as long as they were meant when the clock is set back, and bounded when a stored moment
+    /// comes from a clock that was wrong.
+    fn clock(&mut self, now: Timestamp) {
+        let back = self.seen.since(now);
+        self.seen = now;
+        let longest = now.plus(LONGEST_MS);
+        let mend = |moment: &mut Timestamp| {
+            *moment = moment.plus(-back);
+            if *moment > longest {
+                *moment = Timestamp::default();
             }
-            let batch =
-                Batch { id: chance.batch_id(now), records, attempts: 0, not_before: Timestamp::default() };
-            self.batches.push_back((batch.clone(), Under::Freezing));
-            return Some(Errand::Freeze(batch));
+        };
+        mend(&mut self.pause);
+        self.batches.iter_mut().for_each(|live| mend(&mut live.batch.not_before));
+        self.failing.iter_mut().for_each(|failing| mend(&mut failing.since));
+        for failing in self.batches.iter_mut().filter_map(|live| live.left_out.as_mut()) {
+            mend(&mut failing.since);
         }
-        let (batch, under) = self.batches.front_mut()?;
-        if *under == Under::Ready && batch.not_before <= now {
-            *under = Under::Sending;
-            batch.attempts += 1;
-            return Some(Errand::Send(batch.clone()));
-        }
-        None
     }
 
-    /// When [`Outbox::errand`] should be asked again, if time alone changes the answer.
+    /// What is to be done now, if anything. Calling it twice without news yields nothing new.
+    pub fn errand(&mut self, chance: &mut Chance, now: Timestamp) -> Option<Errand> {
+        self.clock(now);
+        let under = |under| self.batches.iter().any(|live| live.under == under);
+        if !self.free() || self.pause > now || under(Under::Sending) {
+            return None;
+        }
+        if let Some(at) = self.due() {
+            let live = &mut self.batches[at];
+            live.under = Under::Sending;
+            live.batch.attempts += 1;
+            return Some(Errand::Send(live.batch.clone()));
+        }
+        if under(Under::Freezing) {
+            return None;
+        }
+        let records = self.next_records();
+        if records.is_empty() {
+            return None;
+        }
+        for record in &records {
+            self.waiting.remove(*record);
+        }
+        let id = chance.batch_id(now);
+        let batch = Batch { id, records, attempts: 0, not_before: Timestamp::default() };
+        self.batches.push_back(Live { batch: batch.clone(), under: Under::Freezing, left_out: None });
+        Some(Errand::Freeze(batch))
+    }
+
+    fn free(&self) -> bool {
+        self.leader && self.online && self.stopped.is_none()
+    }
+
+    /// The first batch whose time has come and whose items no earlier batch holds. (That one does happens only
+    /// where two tabs made batches at once.)
+    fn due(&self) -> Option<usize> {
+        (0..self.batches.len()).find(|&at| {
+            let live = &self.batches[at];
+            live.under == Under::Ready && live.batch.not_before <= self.seen && {
+                let mut earlier = Keys::default();
+                self.note_items(at, &mut earlier);
+                !live.batch.records.iter().filter_map(|id| self.item(id)).any(|item| earlier.contains(item))
+            }
+        })
+    }
+
+    fn item(&self, record: &RecordId) -> Option<u64> {
+        self.parcels.get(*record).map(|parcel| parcel.item)
+    }
+
+    /// The items of the first `count` batches.
+    fn note_items(&self, count: usize, items: &mut Keys<u64>) {
+        for live in self.batches.range(..count) {
+            items.extend(live.batch.records.iter().filter_map(|id| self.item(id)));
+        }
+    }
+
+    /// What goes into the next batch: the oldest records that wait, one of an item, none of an item that is
+    /// in a batch.
+    fn next_records(&self) -> Vec<RecordId> {
+        let most = self.rules.batch_most.max(1);
+        let (mut records, mut bytes, mut busy) = (Vec::new(), 0, Keys::default());
+        self.note_items(self.batches.len(), &mut busy);
+        for record in self.waiting.iter().take(most.saturating_mul(LOOK)) {
+            let Some(parcel) = self.parcels.get(record) else { continue };
+            if !busy.insert(parcel.item) {
+                continue;
+            }
+            bytes += parcel.bytes;
+            if records.len() == most || (bytes > self.rules.batch_bytes && !records.is_empty()) {
+                break;
+            }
+            records.push(record);
+        }
+        records
+    }
+
+    /// When [`Outbox::errand`] should be asked again, if time alone changes the answer. To be asked after it.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let (batch, under) = self.batches.front()?;
-        let waits = *under == Under::Ready && self.leader && self.online && self.stopped.is_none();
-        waits.then_some(batch.not_before)
+        let under_way = self.batches.iter().any(|live| live.under != Under::Ready);
+        if self.free() && !under_way { self.next_at() } else { None }
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
+        if self.waiting() == 0 {
+            return None;
+        }
+        if self.pause > self.seen {
+            return Some(self.pause);
+        }
+        // What was due and is still here waits for one of the others.
+        self.batches.iter().map(|live| live.batch.not_before).filter(|at| *at > self.seen).min()
     }
 
     /// Why nothing is being sent although something waits.
@@ -394,21 +704,30 @@ impl Outbox {
         if !self.leader {
             return Some(Hold::OtherTab);
         }
-        let (batch, _) = self.batches.front()?;
-        let why = self.last_failure.clone()?;
-        (batch.not_before > now).then_some(Hold::RetryAt(batch.not_before, why))
+        let busy = |live: &Live| live.under != Under::Ready && live.batch.not_before <= now;
+        if self.batches.iter().any(|live| live.under == Under::Sending || (busy(live) && self.pause <= now)) {
+            return None;
+        }
+        let at = self.next_at().filter(|at| *at > now)?;
+        let mut left_out = self.batches.iter().filter(|live| live.batch.not_before == at);
+        let failing = self.failing.clone().filter(|_| self.pause > now);
+        let failing = failing.or_else(|| left_out.find_map(|live| live.left_out.clone()));
+        let Failing { since, why } = failing
+            .unwrap_or_else(|| Failing { since: now, why: "an attempt of an earlier visit failed".into() });
+        Some(Hold::RetryAt { at, since, why })
     }
 
-    /// Records that the server does not have yet.
+    /// Records that the server does not have yet, without those that it refused.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len() + self.batches.iter().map(|(batch, _)| batch.records.len()).sum::<usize>()
+        self.parcels.len() - self.refused.len()
     }
 
     /// Records in a request that is under way.
     #[must_use]
     pub fn sending(&self) -> usize {
-        self.batches.iter().filter(|(_, under)| *under == Under::Sending).map(|(b, _)| b.records.len()).sum()
+        let sending = self.batches.iter().filter(|live| live.under == Under::Sending);
+        sending.map(|live| live.batch.records.len()).sum()
     }
 
     /// Records that the server has.
@@ -419,16 +738,15 @@ impl Outbox {
 
     /// Records that another tab has delivered.
     pub fn sent_elsewhere(&mut self, records: &[RecordId]) {
-        let before = self.waiting();
         for record in records {
-            self.waiting.remove(*record);
-            if !self.leader {
-                // Only a picture of the store, which is read again before this tab sends.
-                self.batches.iter_mut().for_each(|(batch, _)| batch.records.retain(|own| own != record));
-            }
+            self.has(*record);
         }
-        self.batches.retain(|(batch, _)| !batch.records.is_empty());
-        self.sent += before - self.waiting();
+        if !self.leader {
+            // Only a picture of the store, which is read again before this tab sends. What is left stays whole:
+            // a batch never changes, also where this tab has sent it before it lost the lead.
+            let parcels = &self.parcels;
+            self.batches.retain(|live| live.batch.records.iter().any(|id| parcels.contains_key(*id)));
+        }
     }
 
     /// Records that the server does not want, with its reason.
@@ -443,7 +761,10 @@ impl fmt::Display for Hold {
         match self {
             Hold::Offline => f.write_str("offline"),
             Hold::OtherTab => f.write_str("another tab sends"),
-            Hold::RetryAt(_, why) | Hold::Unauthorized(why) | Hold::WrongAddress(why) => f.write_str(why),
+            Hold::RetryAt { why, .. }
+            | Hold::GaveUp { why, .. }
+            | Hold::Unauthorized(why)
+            | Hold::WrongAddress(why) => f.write_str(why),
         }
     }
 }

@@ -34,6 +34,16 @@ impl Key for RecordId {
     }
 }
 
+impl Key for u64 {
+    fn number(self) -> u128 {
+        self.into()
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(number: u128) -> Self {
+        number as Self
+    }
+}
+
 /// An item and the place that something gives it, by place first.
 impl Key for (u64, ItemKey) {
     fn number(self) -> u128 {

@@ -5,6 +5,9 @@
 //! monitor is fed the checks of what would have been accepted, and an alarm voids what was checked before its start.
 //! A run ends with the stream, a moment fixed beforehand. Then all items that nobody checked and that lie at or above
 //! the threshold are accepted, and their true accuracy is the mean of their chances of being right.
+//!
+//! Beside it, for streams that do not change: the runs in which the threshold was false at *any* moment, with looks
+//! after each check and with the looks that a promise for all moments has.
 
 use super::Sink;
 use super::chance::Chance;
@@ -12,13 +15,15 @@ use super::chart::{Chart, Series};
 use super::options::Options;
 use super::report::{Figure, Target as Held};
 use super::stats::{mean, parallel, share};
-use crate::domain::promise::{Audit, Monitor, Target, Verdict, certify};
+use crate::domain::promise::{Audit, Looks, Monitor, Target, Verdict};
 
 /// Share that is checked until the promise is earned, and afterwards: the configuration's defaults.
 const AUDIT_SHARE: f64 = 0.3;
 const MONITOR_SHARE: f64 = 0.05;
 /// Where the drifting stream changes, as a share of its items.
 const CHANGE: f64 = 0.4;
+
+const TARGETS: [f64; 3] = [0.90, 0.95, 0.98];
 
 /// A threshold that no confidence reaches: nothing is accepted.
 const NOTHING: f32 = f32::INFINITY;
@@ -87,6 +92,129 @@ fn creeping(place: f64, chance: &mut Chance) -> Item {
     item(z, logistic(if place < CHANGE { z } else { z / 2.0 }))
 }
 
+/// Just short of the target whatever the confidence: each threshold that is earned is a false one.
+const JUST_SHORT: &str = "just_short";
+/// How far.
+const SHORT_BY: f64 = 1e-4;
+
+/// The streams that do not change, so that what is true of a threshold is true of it at all times.
+fn steady(target: &Target) -> impl Iterator<Item = (&'static str, impl Fn(&mut Chance) -> Item + Sync)> {
+    let names = STREAMS.iter().map(|stream| stream.0).filter(|name| !["drifting", CREEPING].contains(name));
+    let chance_of = target.accuracy - SHORT_BY;
+    names.chain([JUST_SHORT]).map(move |name| {
+        let draw = STREAMS.iter().find(|stream| stream.0 == name).map(|stream| stream.1);
+        (name, move |chance: &mut Chance| match draw {
+            Some(draw) => draw(0.0, chance),
+            None => Item { confidence: chance.unit() as f32, chance: chance_of },
+        })
+    })
+}
+
+/// What is true of the thresholds of a steady stream: of very many items, the surest first, how right all so far are.
+struct Truth(Vec<(f32, f64)>);
+
+impl Truth {
+    fn of(draw: impl Fn(&mut Chance) -> Item) -> Self {
+        const MANY: usize = 200_000;
+        let mut chance = Chance::new(0, "truth");
+        let mut items: Vec<Item> = (0..MANY).map(|_| draw(&mut chance)).collect();
+        items.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let mut sum = 0.0;
+        let each = items.iter().zip(1..).map(|(item, n)| {
+            sum += item.chance;
+            (item.confidence, sum / f64::from(n))
+        });
+        Self(each.collect())
+    }
+
+    /// How right what lies at or above a threshold is; the surest item's chance above all of them.
+    fn accuracy(&self, threshold: f32) -> f64 {
+        let n = self.0.partition_point(|(confidence, _)| *confidence >= threshold);
+        self.0[n.saturating_sub(1)].1
+    }
+}
+
+/// How a run over a steady stream went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Course {
+    /// Whether a false threshold was in force at some moment.
+    ever_wrong: bool,
+    /// Checks until a threshold was earned.
+    earned_after: Option<usize>,
+    /// Share of the stream that was accepted as it came.
+    settled: f64,
+}
+
+fn course(
+    draw: &impl Fn(&mut Chance) -> Item,
+    truth: &Truth,
+    target: &Target,
+    looks: Looks,
+    count: usize,
+    seed: u64,
+) -> Course {
+    let mut chance = Chance::new(seed, "course");
+    let mut session = Session::new(*target, looks);
+    let (mut ever_wrong, mut earned_after, mut settled) = (false, None, 0);
+    for _ in 0..count {
+        let item = draw(&mut chance);
+        let share = if session.threshold < NOTHING { MONITOR_SHARE } else { AUDIT_SHARE };
+        let (checked, right) = (chance.unit() < share, chance.unit() < item.chance);
+        if !checked {
+            settled += usize::from(item.confidence >= session.threshold);
+            continue;
+        }
+        session.note(Audit { confidence: item.confidence, right });
+        if session.threshold < NOTHING {
+            earned_after = earned_after.or(Some(session.checks.len()));
+            ever_wrong |= truth.accuracy(session.threshold) < target.accuracy;
+        }
+    }
+    Course { ever_wrong, earned_after, settled: share(settled, count).unwrap_or(0.0) }
+}
+
+/// Measures how often a promise was false at any moment, with either kind of looks.
+fn at_any_moment(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
+    let (runs, items) = (options.runs, options.items);
+    for accuracy in TARGETS {
+        let target = Target::new(accuracy, 0.90).ok_or("no target")?;
+        for (name, draw) in steady(&target) {
+            let truth = Truth::of(&draw);
+            let courses =
+                |looks| parallel(runs, |seed| course(&draw, &truth, &target, looks, items, seed as u64 + 1));
+            let (fixed, any) = (courses(Looks::Fixed), courses(Looks::Any));
+            let wrong = |courses: &[Course]| share(courses.iter().filter(|c| c.ever_wrong).count(), runs);
+            let settled = |courses: &[Course]| {
+                mean(&courses.iter().map(|c| c.settled).collect::<Vec<_>>()).map(|mean| mean.mean)
+            };
+            #[allow(clippy::cast_precision_loss)]
+            let earned_after = |courses: &[Course]| {
+                let mut all: Vec<usize> = courses.iter().filter_map(|c| c.earned_after).collect();
+                all.sort_unstable();
+                all.get(all.len() / 2).map(|median| *median as f64)
+            };
+            let earning = |courses: &[Course]| courses.iter().filter(|c| c.earned_after.is_some()).count();
+            let figure = Figure::new(
+                format!("promise_ever_wrong_{name}_{:.0}", accuracy * 100.0),
+                wrong(&any),
+                "share",
+            )
+            .beside("looks: fixed", wrong(&fixed))
+            .held_to(Held::AtMost(allowed(runs)))
+            .with("runs", runs)
+            .with("items", items)
+            .with("settled", settled(&any))
+            .with("settled_fixed", settled(&fixed))
+            .with("runs_earning", earning(&any))
+            .with("runs_earning_fixed", earning(&fixed))
+            .with("median_checks_to_earn", earned_after(&any))
+            .with("median_checks_to_earn_fixed", earned_after(&fixed));
+            sink.figure(figure)?;
+        }
+    }
+    Ok(())
+}
+
 /// What a run came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Outcome {
@@ -105,7 +233,7 @@ fn simulated(stream: &Stream, target: &Target, count: usize, seed: u64) -> Outco
     #[allow(clippy::cast_precision_loss)]
     let place = |at: usize| at as f64 / count as f64;
     let items: Vec<Item> = (0..count).map(|at| (stream.1)(place(at), &mut chance)).collect();
-    let mut session = Session::new(*target);
+    let mut session = Session::new(*target, Looks::Fixed);
     let mut unchecked = Vec::with_capacity(count);
     for item in &items {
         // One draw an item, whatever the share is: the smaller sample is a part of the greater.
@@ -132,6 +260,7 @@ fn simulated(stream: &Stream, target: &Target, count: usize, seed: u64) -> Outco
 /// The checks of a session under a target, as `domain::session` treats them.
 struct Session {
     target: Target,
+    looks: Looks,
     /// In order of answering, with whether the item would have been accepted when it was asked about.
     checks: Vec<(Audit, bool)>,
     /// The first that still counts.
@@ -144,9 +273,18 @@ struct Session {
 }
 
 impl Session {
-    fn new(target: Target) -> Self {
+    fn new(target: Target, looks: Looks) -> Self {
         let monitor = Monitor::new(&target);
-        Self { target, checks: vec![], since: 0, monitor, watched: vec![], threshold: NOTHING, alarms: 0 }
+        Self {
+            target,
+            looks,
+            checks: vec![],
+            since: 0,
+            monitor,
+            watched: vec![],
+            threshold: NOTHING,
+            alarms: 0,
+        }
     }
 
     fn note(&mut self, audit: Audit) {
@@ -163,7 +301,7 @@ impl Session {
             }
         }
         let standing: Vec<Audit> = self.checks[self.since..].iter().map(|(audit, _)| *audit).collect();
-        self.threshold = match certify(&standing, &self.target) {
+        self.threshold = match self.looks.certify(&standing, &self.target) {
             Verdict::Earned { threshold, .. } => threshold,
             Verdict::NotYet { .. } => NOTHING,
         };
@@ -191,10 +329,9 @@ fn plug_in(audits: &[Audit], accuracy: f64) -> f32 {
 /// Nobody reads the figures.
 pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
     let (runs, items) = (options.runs, options.items);
-    let targets = [0.90, 0.95, 0.98];
-    sink.say(&format!("promise: {} settings, {runs} runs each", targets.len() * STREAMS.len()))?;
+    sink.say(&format!("promise: {} settings, {runs} runs each", TARGETS.len() * STREAMS.len()))?;
     let (mut names, mut kept, mut plugged, mut plug_in_fails) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    for (stream, accuracy) in STREAMS.iter().flat_map(|stream| targets.map(|accuracy| (stream, accuracy))) {
+    for (stream, accuracy) in STREAMS.iter().flat_map(|stream| TARGETS.map(|accuracy| (stream, accuracy))) {
         let target = Target::new(accuracy, 0.90).ok_or("no target")?;
         let outcomes = parallel(runs, |seed| simulated(stream, &target, items, seed as u64 + 1));
         let short = |of: fn(&Outcome) -> Option<f64>| {
@@ -232,6 +369,7 @@ pub fn run(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
     }
     let figure = Figure::new("promise_plug_in_breaks_it", share(plug_in_fails, names.len()), "share");
     sink.figure(figure.with("settings", names.len()))?;
+    at_any_moment(options, sink)?;
     sink.chart(
         "promise",
         &Chart {
@@ -274,7 +412,7 @@ mod tests {
     #[test]
     fn a_stream_that_turns_bad_raises_an_alarm_and_its_past_counts_no_more() {
         let target = Target::new(0.95, 0.90).unwrap();
-        let mut session = Session::new(target);
+        let mut session = Session::new(target, Looks::Fixed);
         // So many that the threshold alone would take long to give way.
         (0..1_000).for_each(|_| session.note(audit(0.9, true)));
         assert!(session.threshold <= 0.9);
@@ -300,6 +438,16 @@ mod tests {
         assert!((right(hard, 0.0) - 0.69).abs() < 0.01, "{}", right(hard, 0.0));
         assert!(right(creeping, CHANGE) < right(easy, 0.0) - 0.05);
         assert!(right(drifting, CHANGE) < right(easy, 0.0) - 0.1);
+    }
+
+    #[test]
+    fn what_is_true_of_a_threshold_is_the_mean_of_what_it_accepts() {
+        let truth = Truth::of(|chance| easy(0.0, chance));
+        assert!((truth.accuracy(0.0) - 0.94).abs() < 0.01 && truth.accuracy(0.9) > 0.98);
+        let target = Target::new(0.95, 0.90).unwrap();
+        let (name, draw) = steady(&target).last().unwrap();
+        assert_eq!(name, JUST_SHORT);
+        assert!((Truth::of(draw).accuracy(0.5) - 0.9499).abs() < 1e-9);
     }
 
     #[test]

@@ -193,7 +193,14 @@ fn check_head(card: &ModelCard, head: &HeadParts<'_>, temperature: f32) -> Resul
     if card.scores.is_some() && labels != card.labels.len() {
         return wrong(format!("{labels} labels"), format!("the model's {}", card.labels.len()));
     }
-    if labels == 0 || width == 0 || Some(weights.len()) != labels.checked_mul(width) || bias.len() != labels {
+    if labels < 2 {
+        // Nobody could start from it: there is no question with one answer.
+        return wrong(
+            if labels == 1 { "one label".into() } else { "no label".to_owned() },
+            "two or more: a model tells labels apart; add another answer first".into(),
+        );
+    }
+    if width == 0 || Some(weights.len()) != labels.checked_mul(width) || bias.len() != labels {
         return wrong(
             format!("{} weights and {} biases", weights.len(), bias.len()),
             format!("{labels} × {width} and {labels}"),

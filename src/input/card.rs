@@ -41,6 +41,52 @@ pub struct ModelCard {
     pub updates: Option<String>,
 }
 
+impl ModelCard {
+    /// Whether this model can go on where another one stood, which read `before`, with answers among `labels`.
+    ///
+    /// Pictures are prepared anew for each model, so their size may differ; a row's numbers are what they are. The
+    /// answers may be more than the model's labels: persons add some.
+    ///
+    /// # Errors
+    /// What differs, with the mend.
+    pub fn follows(&self, labels: &LabelSet, before: &InputSpec) -> Result<(), String> {
+        match (&self.input, before) {
+            (InputSpec::Image(_), InputSpec::Image(_)) => {}
+            (InputSpec::Numbers(now), InputSpec::Numbers(then)) => {
+                let differs = now.columns.iter().zip(&then.columns).position(|(now, then)| now != then);
+                let (found, expected) = match differs {
+                    Some(at) => (
+                        format!("the column {:?} at place {at}", now.columns[at]),
+                        format!("{:?}", then.columns[at]),
+                    ),
+                    None if now.columns.len() != then.columns.len() => {
+                        (format!("{} columns", now.columns.len()), then.columns.len().to_string())
+                    }
+                    None => (String::new(), String::new()),
+                };
+                if !found.is_empty() {
+                    return Err(format!("input: found {found}, expected {expected}, as the items have it"));
+                }
+            }
+            (now, then) => {
+                let (now, then) = (now.reads(), then.reads());
+                return Err(format!(
+                    "input: found a model of {now}, expected one of {then}, as the items are"
+                ));
+            }
+        }
+        for (at, (_, label)) in self.labels.iter().enumerate() {
+            let (_, ours) = match labels.iter().nth(at) {
+                Some(ours) if ours.1.id == label.id => continue,
+                Some(ours) => ours,
+                None => return Err(format!("labels: found {:?} beyond the {at} that there are", label.id)),
+            };
+            return Err(format!("labels[{at}]: found {:?}, expected {:?}", label.id, ours.id));
+        }
+        Ok(())
+    }
+}
+
 /// Which output holds the scores, and what they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoresOutput {

@@ -2,12 +2,13 @@
 //!
 //! A kind's file holds its manifest fields, the check of an item's content, and the way from content to
 //! the model's tensor, with the name of the training-time function that it mirrors. Decoding files is
-//! the browser's: a kind gets [`Raw`] content.
+//! the browser's, but for the small plain ones of [`png`]: a kind gets [`Raw`] content.
 
 pub mod card;
 pub mod data_url;
 pub mod image;
 pub mod numbers;
+pub mod png;
 
 use crate::domain::item::AsideReason;
 use crate::reader::{Fields, Node};

@@ -1,59 +1,172 @@
-//! Sends a batch to the configured endpoint; what the answer means is `wire::reply`'s business.
+//! Sends a batch to the configured backend; what is sent and what the answer means is `wire::delivery`'s business.
 
 use gloo::timers::callback::Timeout;
+use js_sys::{Array, Date, Function, Object, Promise, Reflect, Uint8Array};
+use serde_json::{Map, Value};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, Headers, RequestInit, Response, Window};
+use web_sys::{AbortController, Headers, RequestInit, Response, Url, Window};
 
-use crate::domain::ident::{BatchId, RecordId};
+use crate::domain::credential::Token;
+use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::Reply;
-use crate::wire::config::{BodyFormat, Delivery, Method};
-use crate::wire::reply::{Answer, reply_of};
+use crate::wire::delivery::{Credentials, Delivery, Request, Sending, ToSign, build, signing_key};
+use crate::wire::reply::Answer;
 
-/// Sends the records' JSON lines as one request and tells what came of it.
-pub async fn send(to: &Delivery, url: &str, batch: BatchId, ids: &[RecordId], lines: &[String]) -> Reply {
-    let answer = match request(to, url, batch, lines).await {
+/// Whether a request is to outlive the page (`keepalive`). Browsers allow 64 KiB of that in flight, for all of a
+/// page's scripts together, and refuse what is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// The first attempt of a batch: a small one outlives the page, since the person may close it right after the
+    /// last answer.
+    First,
+    /// It failed, or is no delivery: the browser's own objections to `keepalive` shall not be the cause.
+    Again,
+    /// The page is hidden and may go.
+    Last,
+}
+
+impl Urgency {
+    fn outlives(self, bytes: usize) -> bool {
+        let most = match self {
+            Self::First => 16 << 10,
+            Self::Again => 0,
+            Self::Last => 60 << 10,
+        };
+        bytes <= most
+    }
+}
+
+/// Sends the records' JSON lines as one request and tells what came of it, with the server's status if it answered.
+/// `token` is what the page's `authorize` gave; it is in none of the words that come back.
+pub async fn send(
+    to: &Delivery,
+    batch: BatchId,
+    ids: &[RecordId],
+    lines: &[String],
+    token: Option<&Token>,
+    urgency: Urgency,
+) -> (Reply, Option<u16>) {
+    let (query, secret) = (query(), token.map(Token::secret));
+    #[allow(clippy::cast_possible_truncation)]
+    let now = Timestamp(Date::now() as i64);
+    let outgoing = match build(to, &Sending { batch, ids, lines, token: secret, now, query: &query }) {
+        Ok(outgoing) => outgoing,
+        Err(reply) => return (reply, None),
+    };
+    let answer = match &outgoing.request {
+        None => None,
+        Some(made) => Some(request(made, to.timeout_ms, token, urgency).await),
+    };
+    let status = match &answer {
+        Some(Answer::Http { status, .. }) => Some(*status),
+        _ => None,
+    };
+    (outgoing.reply(to, answer.as_ref()), status)
+}
+
+/// The parameters of the page's own address.
+pub(super) fn query() -> Value {
+    let mut found = Map::new();
+    let href = web_sys::window().and_then(|window| window.location().href().ok()).unwrap_or_default();
+    if let Ok(url) = Url::new(&href) {
+        for pair in Array::from(&url.search_params()).iter() {
+            let pair = Array::from(&pair);
+            if let (Some(name), Some(value)) = (pair.get(0).as_string(), pair.get(1).as_string()) {
+                found.insert(name, value.into());
+            }
+        }
+    }
+    Value::Object(found)
+}
+
+/// The answer to a request as a page may read it.
+pub(super) async fn request(
+    made: &Request,
+    timeout_ms: u32,
+    token: Option<&Token>,
+    urgency: Urgency,
+) -> Answer {
+    match tried(made, timeout_ms, token, urgency).await {
         Ok(answer) => answer,
         Err(why) if is_abort(&why) => Answer::TimedOut,
         Err(_) => Answer::Unreachable,
-    };
-    reply_of(&answer, ids, to.confirm)
+    }
 }
 
-async fn request(to: &Delivery, url: &str, batch: BatchId, lines: &[String]) -> Result<Answer, JsValue> {
-    let (content_type, body) = match to.format {
-        BodyFormat::Array => ("application/json", format!("[{}]", lines.join(","))),
-        BodyFormat::JsonLines => ("application/x-ndjson", format!("{}\n", lines.join("\n"))),
-        BodyFormat::Single => ("application/json", lines.first().cloned().unwrap_or_default()),
-    };
+async fn tried(
+    made: &Request,
+    timeout_ms: u32,
+    token: Option<&Token>,
+    urgency: Urgency,
+) -> Result<Answer, JsValue> {
+    let window: Window = web_sys::window().ok_or(JsValue::NULL)?;
     let headers = Headers::new()?;
-    headers.set("Content-Type", content_type)?;
-    // A quoted string, as the IETF draft has it (draft-ietf-httpapi-idempotency-key-header).
-    headers.set("Idempotency-Key", &format!("\"{batch}\""))?;
-    for (name, value) in &to.headers {
+    for (name, value) in &made.headers {
         headers.set(name, value)?;
+    }
+    if let Some(sign) = &made.sign {
+        headers.set(
+            &sign.header,
+            &sign.value(&signature(&window, sign, token.map_or("", Token::secret)).await?),
+        )?;
     }
     let abort = AbortController::new()?;
     let options = RequestInit::new();
-    options.set_method(match to.method {
-        Method::Post => "POST",
-        Method::Put => "PUT",
-    });
+    options.set_method(&made.method);
     options.set_headers(&headers);
-    options.set_body(&JsValue::from_str(&body));
+    options.set_body(&JsValue::from_str(&made.body));
     options.set_signal(Some(&abort.signal()));
+    if urgency.outlives(made.body.len()) {
+        Reflect::set(&options, &"keepalive".into(), &JsValue::TRUE)?;
+    }
+    let option = |name: &str, value: &str| Reflect::set(&options, &name.into(), &value.into());
+    option("credentials", credentials(made.credentials))?;
+    // "error" would look like a server that is not there.
+    option("redirect", if made.follow { "follow" } else { "manual" })?;
     let timer = {
         let abort = abort.clone();
-        Timeout::new(to.timeout_ms, move || abort.abort())
+        Timeout::new(timeout_ms, move || abort.abort())
     };
-    let window: Window = web_sys::window().ok_or(JsValue::NULL)?;
     let response: Response =
-        JsFuture::from(window.fetch_with_str_and_init(url, &options)).await?.dyn_into()?;
+        JsFuture::from(window.fetch_with_str_and_init(&made.url, &options)).await?.dyn_into()?;
+    if Reflect::get(&response, &"type".into())? == "opaqueredirect" {
+        return Ok(Answer::Redirected);
+    }
     let header = |name: &str| response.headers().get(name).ok().flatten();
     let (content_type, retry_after) = (header("Content-Type").unwrap_or_default(), header("Retry-After"));
     let body = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
+    // Some servers repeat what they refuse, and their words are kept and shown.
+    let body = token.map_or_else(|| body.clone(), |token| token.hidden_in(&body));
     timer.cancel();
     Ok(Answer::Http { status: response.status(), content_type, retry_after, body })
+}
+
+/// Whether cookies go along, as `fetch` calls it.
+pub(super) fn credentials(which: Credentials) -> &'static str {
+    match which {
+        Credentials::Omit => "omit",
+        Credentials::SameOrigin => "same-origin",
+        Credentials::Include => "include",
+    }
+}
+
+/// HMAC-SHA256 by WebCrypto, which a page has over https and on localhost only.
+async fn signature(window: &Window, sign: &ToSign, key: &str) -> Result<Vec<u8>, JsValue> {
+    let subtle = Reflect::get(&Reflect::get(window, &"crypto".into())?, &"subtle".into())?;
+    let call = async |name: &str, arguments: &Array| {
+        let function: Function = Reflect::get(&subtle, &name.into())?.dyn_into()?;
+        JsFuture::from(function.apply(&subtle, arguments)?.dyn_into::<Promise>()?).await
+    };
+    let hmac = Object::new();
+    Reflect::set(&hmac, &"name".into(), &"HMAC".into())?;
+    Reflect::set(&hmac, &"hash".into(), &"SHA-256".into())?;
+    let bytes = Uint8Array::from(&signing_key(key)[..]);
+    let usages = Array::of1(&"sign".into());
+    let key = call("importKey", &Array::of5(&"raw".into(), &bytes, &hmac, &false.into(), &usages)).await?;
+    let text = Uint8Array::from(sign.text.as_bytes());
+    let signed = call("sign", &Array::of3(&"HMAC".into(), &key, &text)).await?;
+    Ok(Uint8Array::new(&signed).to_vec())
 }
 
 fn is_abort(why: &JsValue) -> bool {

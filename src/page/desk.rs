@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use super::keys::KeyMap;
 use super::text::{ENGLISH, Words};
 use crate::domain::correction::{PredictionShown, Role};
+use crate::domain::diagnosis::Cause;
 use crate::domain::ident::RecordId;
 use crate::domain::item::{Aside, ImageSource, ItemKey};
 use crate::domain::label::{LabelId, LabelSet};
@@ -59,6 +60,12 @@ pub enum Broken {
 pub enum Trouble {
     /// The browser's store does not work: labels stay in memory until they are delivered or downloaded.
     NoStore(Arc<str>),
+    /// The browser has thrown the store away, and so many records with it.
+    Emptied(usize),
+    /// Records have waited here for more than a day.
+    Old,
+    /// A token is wanted, and the page has given none that the server takes.
+    NoToken,
     /// Items stopped coming: the connection broke off, or a line is wrong.
     ItemsBrokeOff(Arc<str>),
     /// No worker could be brought up; everything goes to the person.
@@ -91,6 +98,10 @@ pub enum Order {
     Retry,
     /// Give the person a file.
     Download(Download),
+    /// Ask the page for a token.
+    LogIn,
+    /// Find out what stands in the way of delivery; the answer is in [`Desk::connection`].
+    TestConnection,
     /// Take in files that were dropped or picked.
     AddFiles(web_sys::FileList),
     /// Use these keys, and remember them in this browser.
@@ -208,6 +219,12 @@ pub struct Desk {
     pub pace: RwSignal<Option<f64>>,
     /// Where the records are.
     pub delivery: RwSignal<DeliveryView>,
+    /// What [`Order::TestConnection`] has found; `None` while it looks.
+    pub connection: RwSignal<Option<Cause>>,
+    /// Whether it has been asked to look.
+    pub tested: RwSignal<bool>,
+    /// Whether the browser has promised to keep the store.
+    pub persisted: RwSignal<Option<bool>>,
     /// Records that the server refused, with its reason. Filled while [`Panel::Delivery`] is open.
     pub refused: RwSignal<Vec<Refused>>,
     /// Items that were set aside. Filled while [`Panel::Aside`] is open, at most 1,000.
@@ -275,6 +292,9 @@ impl Desk {
             progress: RwSignal::new(Progress::default()),
             pace: RwSignal::new(None),
             delivery: RwSignal::new(DeliveryView::default()),
+            connection: RwSignal::new(None),
+            tested: RwSignal::new(false),
+            persisted: RwSignal::new(None),
             refused: RwSignal::new(Vec::new()),
             asides: RwSignal::new(Vec::new()),
             review: RwSignal::new(ReviewPage::default()),

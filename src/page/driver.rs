@@ -13,20 +13,20 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{AbortController, FileList, HtmlElement};
 
+use super::courier::Courier;
 use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, SlipView, Trouble};
 use super::keys::{Deed, KeyMap};
 use super::settings::Settings;
 use super::source::{self, Held};
-use super::store::{self, OtherTab, Store};
+use super::store::Store;
 use super::study::Study;
 use super::workers::{Heard, ModelFile, Workers};
-use super::{backend, events, model};
-use crate::domain::correction::{Correction, ModelName};
+use super::{events, model};
+use crate::domain::correction::ModelName;
 use crate::domain::dispatch::{self, DispatchRules};
 use crate::domain::ident::Timestamp;
 use crate::domain::item::{Aside, Content, ImageSource, Item, ItemKey};
 use crate::domain::label::LabelSet;
-use crate::domain::outbox::Errand;
 use crate::domain::policy::Sampling;
 use crate::domain::prediction::{Activation, ScoreScale};
 use crate::domain::promise::Target;
@@ -54,6 +54,8 @@ pub struct Given {
     pub settings: Rc<Settings>,
     /// Items from a property: an array, iterable or async iterable; undefined if there are none.
     pub items: JsValue,
+    /// Asks the page for a token: takes `{reason, status}`, gives a promise.
+    pub authorize: Function,
     /// Makes a worker that loads the worker's Wasm.
     pub spawn_worker: Function,
     /// Name of the store where the configuration has none.
@@ -73,7 +75,8 @@ pub struct Driver {
     notices: RefCell<VecDeque<Notice>>,
     busy: Cell<bool>,
     pub(super) store: RefCell<Option<Store>>,
-    lead: RefCell<Option<store::Lead>>,
+    /// Store, server and the page's tokens.
+    pub(super) courier: Courier,
     pub(super) workers: RefCell<Option<Rc<Workers>>>,
     /// What learns, and how it came to be.
     pub(super) study: Study,
@@ -85,10 +88,19 @@ pub struct Driver {
     later: RefCell<Option<Timeout>>,
     me: Weak<Self>,
     pub(super) abort: RefCell<AbortController>,
-    waiting_for_delivery: RefCell<Vec<Function>>,
     halted: Cell<bool>,
+    /// What the host page asked for in place of the configuration's target or threshold.
+    chosen: Cell<Option<Chosen>>,
     /// Work of an earlier start must not act on a later one.
     pub(super) generation: Cell<u32>,
+}
+
+/// When the model may settle an item, as the host page says while it is open.
+#[derive(Clone, Copy)]
+enum Chosen {
+    /// `None`: the configuration's threshold.
+    Target(Option<f64>),
+    Threshold(f32),
 }
 
 impl Driver {
@@ -114,7 +126,7 @@ impl Driver {
                 notices: RefCell::default(),
                 busy: Cell::new(false),
                 store: RefCell::new(None),
-                lead: RefCell::new(None),
+                courier: Courier::default(),
                 workers: RefCell::new(None),
                 study: Study::default(),
                 kernels: RefCell::default(),
@@ -124,8 +136,8 @@ impl Driver {
                 later: RefCell::new(None),
                 me: me.clone(),
                 abort: RefCell::new(abort),
-                waiting_for_delivery: RefCell::default(),
                 halted: Cell::new(false),
+                chosen: Cell::new(None),
                 generation: Cell::new(0),
             }
         })
@@ -159,9 +171,9 @@ impl Driver {
         self.wake.take();
         self.soon.take();
         self.later.take();
-        self.lead.take();
+        self.courier.stop();
         self.session.take();
-        self.store.take();
+        self.store.take().iter().for_each(Store::leave);
         self.notices.borrow_mut().clear();
     }
 
@@ -209,12 +221,19 @@ impl Driver {
             return Ok(());
         }
         *self.session.borrow_mut() = Some(session);
+        // Asked for before there was anything that could do it.
+        match self.chosen.get() {
+            Some(Chosen::Target(accuracy)) => self.set_target(accuracy),
+            Some(Chosen::Threshold(threshold)) => self.accept_at(threshold),
+            None => {}
+        }
         self.recall_labels().await;
         if self.generation.get() != generation {
             return Ok(());
         }
         if let Some(notice) = restored {
             self.notice(notice);
+            self.courier.watch();
         }
         self.take_lead();
         self.read_items();
@@ -324,52 +343,11 @@ impl Driver {
         Ok(())
     }
 
-    async fn open_store(self: &Rc<Self>, config: &Config) -> Option<Notice> {
-        let project =
-            config.project.as_deref().map_or_else(|| self.given.borrow().project.clone(), str::to_owned);
-        let (store, trouble) = store::open(&project).await;
-        self.trouble(|trouble| matches!(trouble, Trouble::NoStore(_)), trouble.map(Trouble::NoStore));
-        let me = Rc::downgrade(self);
-        store.listen(move |said| {
-            let Some(driver) = me.upgrade() else { return };
-            driver.notice(match said {
-                OtherTab::Committed(records) => Notice::Elsewhere(records),
-                OtherTab::Sent(records) => Notice::SentElsewhere(records),
-            });
-        });
-        if let Some(keys) = store.setting("keys").await {
-            self.desk.keys.update(|own| own.apply(&keys));
-        }
-        let loaded = store.load().await;
-        *self.store.borrow_mut() = Some(store);
-        match loaded {
-            Ok((records, kept)) => Some(Notice::Restored(records, kept)),
-            Err(why) => {
-                let why = Arc::from(why.to_string());
-                self.trouble(|trouble| matches!(trouble, Trouble::NoStore(_)), Some(Trouble::NoStore(why)));
-                None
-            }
-        }
-    }
-
     /// Replaces the troubles of one sort.
     pub(super) fn trouble(&self, same: impl Fn(&Trouble) -> bool, now: Option<Trouble>) {
         let troubles = self.desk.troubles.get_untracked();
         let kept: Vec<_> = troubles.iter().filter(|trouble| !same(trouble)).cloned().chain(now).collect();
         set(self.desk.troubles, kept);
-    }
-
-    fn take_lead(self: &Rc<Self>) {
-        let Some(store) = self.store.borrow().clone() else { return };
-        let (driver, generation) = (self.clone(), self.generation.get());
-        spawn_local(async move {
-            let lead = store.lead().await;
-            let kept = store.kept().await.unwrap_or_default();
-            if driver.generation.get() == generation {
-                *driver.lead.borrow_mut() = Some(lead);
-                driver.notice(Notice::Leading(kept));
-            }
-        });
     }
 
     fn prepare_workers(self: &Rc<Self>, count: usize) {
@@ -543,11 +521,17 @@ impl Driver {
 
     /// Changes the target at once; `None`: the threshold counts again.
     pub fn set_target(&self, accuracy: Option<f64>) {
+        self.chosen.set(Some(Chosen::Target(accuracy)));
         let Some(accuracy) = accuracy else {
             let threshold = self.config.borrow().accept_at();
-            return self.accept_at(threshold);
+            return self.settle_from(threshold);
         };
-        let own = self.session.borrow().as_ref().and_then(|session| session.target().cloned());
+        let own = match self.session.borrow().as_ref() {
+            Some(session) => session.target().cloned(),
+            None => return,
+        };
+        // One that was given up meanwhile still says how to check.
+        let own = own.or_else(|| self.config.borrow().target());
         let usual = own.unwrap_or_else(|| TargetRules::usual(accuracy));
         let target = Target { accuracy, ..usual.target };
         self.notice(Notice::TargetChanged(Some(TargetRules { target, ..usual })));
@@ -555,6 +539,11 @@ impl Driver {
 
     /// Changes the least confidence at once; a target is given up for it.
     pub fn accept_at(&self, threshold: f32) {
+        self.chosen.set(Some(Chosen::Threshold(threshold)));
+        self.settle_from(threshold);
+    }
+
+    fn settle_from(&self, threshold: f32) {
         if self.session.borrow().as_ref().is_some_and(|session| session.target().is_some()) {
             self.notice(Notice::TargetChanged(None));
         }
@@ -655,7 +644,7 @@ impl Driver {
         Some((key, source, part))
     }
 
-    fn store(&self) -> Option<(Store, Desk)> {
+    pub(super) fn store(&self) -> Option<(Store, Desk)> {
         self.store.borrow().clone().map(|store| (store, self.desk))
     }
 
@@ -677,55 +666,6 @@ impl Driver {
             }
             Some(_) => {}
         }
-    }
-
-    fn commit(&self, records: Vec<Correction>) {
-        let Some((store, desk)) = self.store() else { return };
-        spawn_local(async move {
-            let ids = records.iter().map(|record| record.id).collect();
-            let kept = store.commit(&records).await;
-            if let Err(why) = &kept {
-                let trouble = Trouble::NoStore(why.to_string().into());
-                desk.troubles.update(|troubles| {
-                    troubles.retain(|trouble| !matches!(trouble, Trouble::NoStore(_)));
-                    troubles.push(trouble);
-                });
-            }
-            desk.notice(Notice::Committed(ids, kept.unwrap_or(false)));
-        });
-    }
-
-    fn deliver(&self, errand: Errand) {
-        let Some((store, desk)) = self.store() else { return };
-        let config = self.config.borrow().clone();
-        spawn_local(async move {
-            match errand {
-                // A batch that no store holds is sent all the same: after a crash its records go again, each
-                // under its own id.
-                Errand::Freeze(batch) => {
-                    let _ = store.freeze(&batch).await;
-                    desk.notice(Notice::Frozen(batch.id));
-                }
-                Errand::Send(batch) => {
-                    let delivery = &config.delivery;
-                    let (Some(url), Ok(lines)) = (&delivery.url, store.bodies(&batch.records).await) else {
-                        let reply = crate::domain::outbox::Reply::TryLater {
-                            why: "the browser's store does not give the records back".into(),
-                            after_ms: None,
-                        };
-                        return desk.notice(Notice::Replied(batch.id, reply));
-                    };
-                    let reply = backend::send(delivery, url, batch.id, &batch.records, &lines).await;
-                    desk.notice(Notice::Replied(batch.id, reply));
-                }
-                Errand::Settle { batch, sent, refused, remaining } => {
-                    let _ = store.settle(batch, &sent, &refused, &remaining).await;
-                    for batch in remaining {
-                        desk.notice(Notice::Frozen(batch.id));
-                    }
-                }
-            }
-        });
     }
 
     fn refresh_later(&self) {
@@ -759,7 +699,6 @@ impl Driver {
         set(desk.progress, session.progress());
         set(desk.pace, session.seconds_per_answer());
         let delivery = session.delivery(now());
-        let delivered = delivery.unsaved == 0 && delivery.waiting == 0;
         set(desk.delivery, delivery);
         set(desk.promise, session.promise());
         set(desk.learns, session.learns());
@@ -782,17 +721,7 @@ impl Driver {
             Panel::None | Panel::Help => {}
         }
         drop(slot);
-        if delivered {
-            for resolve in self.waiting_for_delivery.take() {
-                let _ = resolve.call0(&JsValue::NULL);
-            }
-        }
-    }
-
-    /// Calls `resolve` once everything is where it belongs: stored and, if there is a server, there.
-    pub fn when_delivered(&self, resolve: Function) {
-        self.waiting_for_delivery.borrow_mut().push(resolve);
-        self.notice(Notice::ResumeDelivery);
+        self.delivery_changed();
     }
 
     fn order(self: &Rc<Self>, order: Order) {
@@ -812,6 +741,8 @@ impl Driver {
                 super::download::save(&name, kind, &text);
             }
             Order::AddFiles(files) => self.add_files(files),
+            Order::LogIn => self.log_in(),
+            Order::TestConnection => self.test_connection(),
             Order::TakeNewer => self.take_newer(),
             Order::AddLabel(name) => self.add_label(&name),
             Order::Save(name, text) => super::download::save(&name, "application/octet-stream", &text),
@@ -934,7 +865,7 @@ fn deed_of(deed: KeyDeed) -> Deed {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp(Date::now() as i64)
 }
 

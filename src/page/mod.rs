@@ -1,6 +1,7 @@
 //! The element's inside: shells around the domain's session, and the Leptos view of it. No tract here.
 
 pub mod backend;
+mod courier;
 pub mod desk;
 pub mod download;
 pub mod driver;
@@ -11,6 +12,7 @@ pub mod learner;
 pub mod model;
 pub mod mount;
 pub mod post;
+mod probe;
 pub mod settings;
 pub mod source;
 pub mod store;

@@ -38,8 +38,10 @@ impl Drop for Mounted {
 
 /// Mounts the view into `root`, which stands in the shadow root of `host`.
 ///
-/// `options` is an object of `config` (object or undefined), `configUrl` (absolute, or undefined),
-/// `attributes` (an object of texts), `items`, `spawnWorker`, `project` and `base` (absolute).
+/// `options` is an object of `authorize` (asks the page for a token), `config` (object or undefined),
+/// `configUrl` (absolute, or undefined),
+/// `attributes` (an object of texts), `items`, `spawnWorker`, `project`, `base` (absolute) and `presets`
+/// (absolute, of the folder).
 ///
 /// # Errors
 /// `options` lacks `spawnWorker`, or there is no document: the caller is not a page.
@@ -58,8 +60,10 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
             property: written,
             attributes,
             base: option("base").as_string().unwrap_or_default(),
+            presets: option("presets").as_string().unwrap_or_default(),
         }),
         items: option("items"),
+        authorize: option("authorize").dyn_into().unwrap_or_else(|_| Function::new_no_args("")),
         spawn_worker,
         project: option("project").as_string().unwrap_or_default(),
     };
@@ -91,10 +95,15 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
 fn listeners(document: &web_sys::Document, driver: &Rc<Driver>) -> Vec<EventListener> {
     let desk = driver.desk;
     let page = document.clone();
+    let hiding = Rc::downgrade(driver);
+    let hide = move |hidden| hiding.upgrade().iter().for_each(|driver| driver.hide(hidden));
+    let hide_for_good = hide.clone();
     let mut all = vec![EventListener::new(document, "visibilitychange", move |_| {
         desk.notice(Notice::Attention(!page.hidden()));
+        hide(page.hidden());
     })];
     if let Some(window) = web_sys::window() {
+        all.push(EventListener::new(&window, "pagehide", move |_| hide_for_good(true)));
         for (kind, online) in [("online", true), ("offline", false)] {
             all.push(EventListener::new(&window, kind, move |_| desk.notice(Notice::Online(online))));
         }
@@ -152,6 +161,18 @@ impl Mounted {
     pub fn flush(&self) -> Promise {
         let driver = self.driver.clone();
         Promise::new(&mut |resolve, _| driver.when_delivered(resolve))
+    }
+
+    /// Resolves with where the page is to go once everything is delivered (`{url, fields}`, null if nothing is
+    /// configured); rejects in words if something is refused or cannot be sent.
+    pub fn finish(&self) -> Promise {
+        let driver = self.driver.clone();
+        Promise::new(&mut |resolve, reject| driver.finish(resolve, reject))
+    }
+
+    /// The page has set another function that gives tokens.
+    pub fn authorize_changed(&self) {
+        self.driver.authorize_changed();
     }
 
     /// Every record as a Blob, saved as a file too if `save`.

@@ -7,6 +7,7 @@ use web_sys::{AbortSignal, Url};
 use super::model;
 use crate::reader::Problems;
 use crate::wire::config;
+use crate::wire::delivery::preset;
 
 /// Where the configuration stands.
 pub struct Settings {
@@ -18,6 +19,8 @@ pub struct Settings {
     pub attributes: Vec<(String, String)>,
     /// What addresses outside the file are relative to.
     pub base: String,
+    /// Address of the folder with the presets that come with the element, with a slash at its end.
+    pub presets: String,
 }
 
 impl Settings {
@@ -32,20 +35,34 @@ impl Settings {
         };
         if let Some(url) = &self.file {
             let said = |why| vec![format!("The configuration {url}: {why}")];
-            let response = model::get(url, signal).await.map_err(said)?;
-            let text = match response.text() {
-                Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
-                Err(_) => None,
-            };
-            let file = config::document(&text.unwrap_or_default()).map_err(lines)?;
+            let text = fetched(url, signal).await.map_err(said)?;
+            let file = config::document(&text).map_err(lines)?;
             let file = config::rebase(file, &|address| absolute(url, address));
             document =
                 config::merge(file, config::rebase(document, &|address| absolute(&self.base, address)));
         }
         let attributes = self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let document = config::overlay(document, &attributes.collect::<Vec<_>>()).map_err(lines)?;
-        Ok(config::rebase(document, &|address| absolute(&self.base, address)))
+        let document = config::rebase(document, &|address| absolute(&self.base, address));
+        let mut presets = Vec::new();
+        for name in preset::wanted(&document) {
+            let url =
+                if preset::is_name(name) { [&self.presets, name, ".json"].concat() } else { name.to_owned() };
+            let said = |why| vec![format!("`delivery.preset`: found {name:?}, which cannot be had: {why}")];
+            let text = fetched(&url, signal).await.map_err(said)?;
+            presets.push(config::document(&text).map_err(|why| said(why.to_string()))?);
+        }
+        if presets.is_empty() { Ok(document) } else { preset::apply(document, &presets).map_err(lines) }
     }
+}
+
+async fn fetched(url: &str, signal: &AbortSignal) -> Result<String, String> {
+    let response = model::get(url, signal).await?;
+    let text = match response.text() {
+        Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
+        Err(_) => None,
+    };
+    Ok(text.unwrap_or_default())
 }
 
 fn lines(problems: Problems) -> Vec<String> {

@@ -5,27 +5,33 @@
 //! IndexedDB everything stays in memory and the person is told.
 
 mod database;
+mod lead;
 mod rows;
 mod tabs;
+mod witness;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use js_sys::Array;
+use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::IdbFactory;
 
 use self::database::{Ask, Database};
-use self::rows::{Delivery, Row, Table, Unconfirmed, batch_row, read_batch};
+pub use self::lead::Lead;
+use self::rows::{Delivery, Row, Table, Unconfirmed, batch_row, is_senders, read_batch};
 use self::tabs::Channel;
-pub use self::tabs::{Lead, OtherTab};
+pub use self::tabs::OtherTab;
+pub use self::witness::Witness;
 use crate::domain::correction::Correction;
 use crate::domain::ident::{BatchId, RecordId};
+use crate::domain::lease::Lease;
 use crate::domain::outbox::Batch;
 use crate::domain::session::Kept;
+pub use crate::wire::config::Durability;
 use crate::wire::correction::{from_record, to_record};
 use crate::wire::record::Record;
 
@@ -50,6 +56,9 @@ pub enum StoreError {
     /// No answer in time.
     #[error("the browser's store does not answer")]
     Silent,
+    /// Another tab has taken over the sending.
+    #[error("another tab sends by now")]
+    Fenced,
     /// Whatever else the browser says.
     #[error("the browser's store failed ({0})")]
     Failed(Arc<str>),
@@ -72,24 +81,40 @@ struct Inner {
     database: RefCell<Option<Rc<Database>>>,
     unconfirmed: RefCell<Unconfirmed>,
     channel: Option<Channel>,
+    durability: &'static str,
+    /// The lease to send, where there are no locks.
+    lease: Cell<Option<Lease>>,
+    /// The element is gone: nobody waits for the lease any more.
+    left: Cell<bool>,
     persistence_asked: Cell<bool>,
+    persisted: Cell<Option<bool>>,
+    /// The browser has emptied the store while this page was using it.
+    emptied: Cell<bool>,
 }
 
 /// Opens the store of `project`; where there is none, one in memory, and why.
-pub async fn open(project: &str) -> (Store, Option<Arc<str>>) {
+pub async fn open(project: &str, durability: Durability) -> (Store, Option<Arc<str>>) {
     let factory = match web_sys::window().map(|window| window.indexed_db()) {
         Some(Ok(Some(factory))) => Ok(factory),
         Some(Err(error)) => Err(database::exception(&error)),
         _ => Err(StoreError::Missing),
     };
-    open_in(factory, project).await
+    open_in(factory, project, durability).await
 }
 
 /// [`open`] with the browser's answer to the question for IndexedDB.
-pub async fn open_in(factory: Result<IdbFactory, StoreError>, project: &str) -> (Store, Option<Arc<str>>) {
+pub async fn open_in(
+    factory: Result<IdbFactory, StoreError>,
+    project: &str,
+    durability: Durability,
+) -> (Store, Option<Arc<str>>) {
     let name = format!("hitl-labeler:{project}");
+    let durability = match durability {
+        Durability::Strict => "strict",
+        Durability::Relaxed => "relaxed",
+    };
     let opened = match &factory {
-        Ok(factory) => Database::open(factory, &name).await,
+        Ok(factory) => Database::open(factory, &name, durability).await,
         Err(why) => Err(why.clone()),
     };
     let (database, why) = match opened {
@@ -102,7 +127,12 @@ pub async fn open_in(factory: Result<IdbFactory, StoreError>, project: &str) -> 
         channel: database.as_ref().and_then(|_| Channel::open(&name)),
         database: RefCell::new(database),
         unconfirmed: RefCell::default(),
+        durability,
+        lease: Cell::new(None),
+        left: Cell::new(false),
         persistence_asked: Cell::new(false),
+        persisted: Cell::new(None),
+        emptied: Cell::new(false),
         name,
     };
     (Store { inner: Rc::new(inner) }, why)
@@ -110,7 +140,8 @@ pub async fn open_in(factory: Result<IdbFactory, StoreError>, project: &str) -> 
 
 impl Store {
     /// Every record, oldest first, and the state of delivery. A record that this version cannot read is
-    /// left out of the first and kept in the second: it is delivered as it is.
+    /// left out of the first and kept in the second: it is delivered as it is. Other elements of the project hear
+    /// of the newest that wait.
     ///
     /// # Errors
     /// The browser's store cannot be read.
@@ -135,6 +166,12 @@ impl Store {
         let kept = self.kept().await?;
         for (_, line) in self.inner.unconfirmed.borrow().of(Table::Records) {
             line.into_iter().for_each(|line| remember(&mut records, line));
+        }
+        if let Some(channel) = &self.inner.channel {
+            // A page that was killed may have stored its last transaction and told nobody who could send it.
+            let last = kept.waiting.iter().rev().take(PAGE as usize).rev();
+            let lines: Vec<_> = last.filter_map(|id| Some(to_record(records.get(id)?).to_string())).collect();
+            channel.committed(lines.iter().map(String::as_str));
         }
         Ok((records.into_values().collect(), kept))
     }
@@ -174,6 +211,7 @@ impl Store {
             match Delivery::from_text(&text) {
                 // Refused before, and on its way once more.
                 Delivery::Refused(why) if !batched.contains(&id) => kept.refused.push((id, why)),
+                Delivery::Discarded => {}
                 _ => kept.waiting.push(id),
             }
         }
@@ -187,7 +225,8 @@ impl Store {
     /// The transaction failed: they are held in memory, and the next transaction takes them along.
     pub async fn commit(&self, records: &[Correction]) -> Result<bool, StoreError> {
         if !self.inner.persistence_asked.replace(true) && self.inner.factory.is_some() {
-            spawn_local(ask_to_persist());
+            let inner = self.inner.clone();
+            spawn_local(async move { inner.persisted.set(persistence("persist").await) });
         }
         let rows = records.iter().flat_map(|correction| {
             let id = correction.id.to_string();
@@ -234,6 +273,15 @@ impl Store {
         written
     }
 
+    /// Stores that these refused records are not to be sent any more. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn discard(&self, records: &[RecordId]) -> Result<bool, StoreError> {
+        let row = |id: &RecordId| ((Table::Outbox, id.to_string()), Some(Delivery::Discarded.to_text()));
+        self.inner.write(records.iter().map(row).collect()).await
+    }
+
     /// The records' JSON lines, in this order, byte for byte as they were stored.
     ///
     /// # Errors
@@ -250,10 +298,39 @@ impl Store {
         lines.collect()
     }
 
+    /// Writes what has failed to be written, if anything has. Answers as [`Store::commit`].
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn retry(&self) -> Result<bool, StoreError> {
+        self.inner.write(Vec::new()).await
+    }
+
+    /// Whether the browser has promised to keep the store until the person clears it; `None` as long as it has not
+    /// been asked or does not say.
+    pub fn persisted(&self) -> Option<bool> {
+        self.inner.persisted.get()
+    }
+
+    /// Whether the browser has emptied the store under this page since it was last asked.
+    pub fn was_emptied(&self) -> bool {
+        self.inner.emptied.take()
+    }
+
+    /// What outlives the store, to notice that it is gone; in memory there is nothing to notice.
+    pub fn witness(&self) -> Option<Witness> {
+        self.inner.factory.as_ref().and_then(|_| Witness::of(&self.inner.name))
+    }
+
     /// Resolves when this element is the only one of the project that sends; until the lead is dropped.
     pub async fn lead(&self) -> Lead {
         // What is only in this element's memory nobody else can send.
-        if self.inner.factory.is_none() { Lead::alone() } else { Lead::take(&self.inner.name).await }
+        if self.inner.factory.is_none() { Lead::alone() } else { Lead::take(&self.inner).await }
+    }
+
+    /// Waits for no lease any more: the element is gone.
+    pub fn leave(&self) {
+        self.inner.left.set(true);
     }
 
     /// Calls `hear` when another element of the project, here or in another tab, stored or delivered
@@ -295,7 +372,8 @@ impl Inner {
             (None, _) => Ok(None),
             (Some(_), Some(database)) => Ok(Some(database)),
             (Some(factory), None) => {
-                let database = Rc::new(Database::open(factory, &self.name).await?);
+                let database = Rc::new(Database::open(factory, &self.name, self.durability).await?);
+                self.emptied.set(self.emptied.get() || database.fresh);
                 self.database.replace(Some(database.clone()));
                 Ok(Some(database))
             }
@@ -303,6 +381,17 @@ impl Inner {
     }
 
     async fn write(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
+        match self.write_once(rows).await {
+            Err(StoreError::Fenced) => {
+                // What the person did is not the other tab's to take back: it is written without the rest.
+                self.unconfirmed.borrow_mut().forget_senders();
+                self.write_once(Vec::new()).await
+            }
+            written => written,
+        }
+    }
+
+    async fn write_once(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
         let mut under_way =
             UnderWay { of: self, stamp: self.unconfirmed.borrow_mut().hold(rows), done: false };
         let Some(database) = self.database().await? else {
@@ -310,7 +399,9 @@ impl Inner {
             return Ok(false);
         };
         let rows = self.unconfirmed.borrow_mut().take_along(under_way.stamp);
-        database.write(&rows).await?;
+        let senders = rows.iter().any(|(key, value)| is_senders(key, value.as_deref()));
+        let fence = self.lease.get().filter(|_| senders).map(|lease| lease.fence);
+        database.write(&rows, fence).await?;
         under_way.done = true;
         if let Some(channel) = &self.channel {
             // Only what every tab can read by now: whoever leads may send it.
@@ -375,9 +466,10 @@ fn texts(list: &JsValue) -> Vec<String> {
     list.into_iter().flatten().map(|value| value.as_string().unwrap_or_default()).collect()
 }
 
-/// Asks the browser not to evict the store under pressure; whatever it answers, work goes on.
-async fn ask_to_persist() {
-    if let Some(asked) = web_sys::window().and_then(|window| window.navigator().storage().persist().ok()) {
-        let _ = JsFuture::from(asked).await;
-    }
+/// Asks the browser (`persist`) not to evict the store under pressure, or whether it does not (`persisted`). Whatever
+/// it answers, work goes on; where there is nobody to ask, it does not answer.
+async fn persistence(question: &str) -> Option<bool> {
+    let storage = web_sys::window()?.navigator().storage();
+    let asked = Reflect::get(&storage, &question.into()).ok()?.dyn_into::<Function>().ok()?.call0(&storage);
+    JsFuture::from(asked.ok()?.dyn_into::<Promise>().ok()?).await.ok()?.as_bool()
 }

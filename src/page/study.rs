@@ -21,11 +21,12 @@ use crate::domain::correction::{PredictionShown, Role};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::few::Few;
 use crate::domain::item::Failed;
-use crate::domain::label::Label;
+use crate::domain::label::{Label, LabelId};
 use crate::domain::learning::learner::Gate;
 use crate::domain::prediction::Prediction;
 use crate::domain::promise::Verdict;
 use crate::domain::session::{self, ModelSpec, Notice};
+use crate::input::InputSpec;
 use crate::wire::config::Learning;
 use crate::wire::head;
 use crate::wire::worker::{Chart, Loaded, Request, StudyRules};
@@ -63,7 +64,11 @@ pub struct Study {
     pending: RefCell<Few<u32, Pending>>,
     rules: RefCell<Option<StudyRules>>,
     head: RefCell<Option<(Vec<f32>, Vec<f32>)>>,
+    /// Labels that the head to start from has beyond the manifest's.
+    added: RefCell<Vec<Arc<str>>>,
     spec: RefCell<Option<ModelSpec>>,
+    /// What the model in use reads.
+    input: RefCell<Option<InputSpec>>,
     exports: RefCell<Vec<(Download, Function, Function)>>,
     newer: RefCell<Option<Newer>>,
     look: RefCell<Option<Timeout>>,
@@ -107,6 +112,8 @@ impl Study {
         self.consulted.set(false);
         *self.rules.borrow_mut() = None;
         *self.head.borrow_mut() = None;
+        self.added.borrow_mut().clear();
+        *self.input.borrow_mut() = manifest.map(|manifest| manifest.card.input.clone());
         *self.spec.borrow_mut() = manifest.and_then(|manifest| spec(&manifest.card, learning.is_some()));
         let (Some(manifest), Some(learning)) = (manifest, learning) else { return Ok(()) };
         let card = &manifest.card;
@@ -123,6 +130,7 @@ impl Study {
             })?;
             temperature = head.temperature;
             *self.head.borrow_mut() = Some((head.weights, head.bias));
+            *self.added.borrow_mut() = head.added;
             self.consulted.set(true);
         }
         *self.rules.borrow_mut() = Some(StudyRules {
@@ -298,18 +306,28 @@ impl Driver {
     fn with_promise(&self, figures: Value) -> Value {
         let slot = self.session.borrow();
         let Some(session) = slot.as_ref() else { return figures };
+        let parts = |verdict: Verdict| match verdict {
+            Verdict::Earned { threshold, audits, errors, bound } => {
+                (true, Some(threshold), audits, errors, 0, Some(bound))
+            }
+            Verdict::NotYet { audits, errors, needed } => (false, None, audits, errors, needed, None),
+        };
         let promise = session.promise().map(|promise| {
-            let (earned, threshold, audits, errors, needed, bound) = match promise.verdict {
-                Verdict::Earned { threshold, audits, errors, bound } => {
-                    (true, Some(threshold), audits, errors, 0, Some(bound))
-                }
-                Verdict::NotYet { audits, errors, needed } => (false, None, audits, errors, needed, None),
+            let group = |(label, verdict): &(Option<LabelId>, Verdict)| {
+                let (earned, threshold, audits, errors, needed, bound) = parts(*verdict);
+                let label = label.and_then(|id| session.labels().get(id)).map(|label| &*label.id);
+                json!({
+                    "label": label, "earned": earned, "threshold": threshold, "audits": audits,
+                    "errors": errors, "needed": needed, "bound": bound,
+                })
             };
+            let groups: Vec<Value> = promise.groups.iter().map(group).collect();
+            let (earned, threshold, audits, errors, needed, bound) = parts(promise.verdict);
             json!({
                 "target": promise.target.accuracy, "confidence": promise.target.confidence, "earned": earned,
                 "threshold": threshold, "audits": audits, "errors": errors, "needed": needed, "bound": bound,
                 "answered": promise.answered, "waiting": promise.waiting, "lost": promise.lost,
-                "alarms": promise.alarms, "evidence": promise.evidence,
+                "alarms": promise.alarms, "evidence": promise.evidence, "groups": groups,
             })
         });
         let lesson = session.lesson().map(|lesson| {
@@ -416,6 +434,7 @@ impl Driver {
             session.as_ref().map(|session| {
                 let out = head::HeadFile {
                     scaling: given.scaling,
+                    added: Vec::new(),
                     answers: given.answers,
                     temperature: given.temperature,
                     weights: given.weights.clone(),
@@ -462,16 +481,13 @@ impl Driver {
 
     fn offer(&self, newer: Newer) {
         let found = &newer.manifest;
-        let fits = self.session.borrow().as_ref().is_some_and(|session| {
-            session
-                .labels()
-                .iter()
-                .zip(found.card.labels.iter())
-                .all(|((_, ours), (_, theirs))| ours.id == theirs.id)
-                && session.labels().len() >= found.card.labels.len()
-        });
+        let why = match (self.session.borrow().as_ref(), self.study.input.borrow().as_ref()) {
+            (Some(session), Some(input)) => found.card.follows(session.labels(), input).err(),
+            _ => Some("no model is in use".to_owned()),
+        };
+        let fits = why.is_none();
         let version: Arc<str> = found.card.version.as_str().into();
-        let detail = json!({ "version": &*version, "fits": fits });
+        let detail = json!({ "version": &*version, "fits": fits, "why": why });
         if fits {
             *self.study.newer.borrow_mut() = Some(newer);
             set(self.desk.newer, Some(version));
@@ -537,8 +553,13 @@ impl Driver {
         });
     }
 
-    /// The answers that were added in earlier visits.
+    /// The answers that were added elsewhere, where the head to start from was learned, and in earlier visits. The
+    /// head's come first, as its rows do.
     pub(super) async fn recall_labels(&self) {
+        for id in self.study.added.take() {
+            self.notice(Notice::LabelAdded(Label { id: id.clone(), name: id }));
+        }
+        self.show_labels();
         let Some(store) = self.store.borrow().clone().filter(|_| self.config.borrow().open_labels) else {
             return;
         };

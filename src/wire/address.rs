@@ -15,25 +15,37 @@ pub fn scheme(address: &str) -> Option<String> {
 /// Reads an address that is relative or has one of these schemes; `expected` says so in words.
 pub(super) fn read(node: &Node<'_>, schemes: &[&str], expected: &str) -> Option<String> {
     let address = node.name()?;
+    match problem(address, schemes, expected) {
+        Some(expected) => node.wrong(expected),
+        None => Some(address.to_owned()),
+    }
+}
+
+/// What would be right, if this address is not; `expected` says it of the schemes.
+pub(super) fn problem(address: &str, schemes: &[&str], expected: &str) -> Option<String> {
     // Browsers drop tabs and line ends inside an address and blanks around it before they look for the
     // scheme: "java\nscript:" would pass a check that does not.
     if address.trim() != address || address.chars().any(char::is_control) {
-        return node.wrong("an address without blanks around it and without line ends in it");
+        return Some("an address without blanks around it and without line ends in it".into());
     }
     if scheme(address).is_some_and(|scheme| !schemes.contains(&scheme.as_str())) {
-        return node.wrong(expected);
+        return Some(expected.into());
     }
     if has_credentials(address) {
-        return node.wrong("an address without user name and password (everybody can read a page's source)");
+        return Some("an address without user name and password (everybody can read a page's source)".into());
     }
-    Some(address.to_owned())
+    None
+}
+
+/// What follows the two slashes of an address that names its host.
+pub(super) fn authority(address: &str) -> Option<&str> {
+    scheme(address).map_or(address, |scheme| &address[scheme.len() + 1..]).strip_prefix("//")
 }
 
 /// Whether a user name stands before the host; `fetch` refuses such an address.
 fn has_credentials(address: &str) -> bool {
     let opaque = scheme(address).is_some_and(|scheme| !matches!(scheme.as_str(), "http" | "https"));
-    let after_scheme = scheme(address).map_or(address, |scheme| &address[scheme.len() + 1..]);
-    let Some(rest) = after_scheme.strip_prefix("//") else { return false };
+    let Some(rest) = authority(address) else { return false };
     !opaque && rest.split(['/', '?', '#', '\\']).next().is_some_and(|host| host.contains('@'))
 }
 

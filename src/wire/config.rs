@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::manifest;
+use super::{delivery, manifest};
 use crate::domain::correction::PredictionShown;
 use crate::domain::dispatch::DispatchRules;
 use crate::domain::label::{LabelId, LabelSet};
@@ -24,9 +24,10 @@ use crate::domain::policy::Policy;
 use crate::domain::session::TargetRules;
 use crate::reader::{Node, Problem, Problems, read, read_text};
 
+pub use super::delivery::{BodyFormat, Delivery};
 pub use overlay::{ATTRIBUTES, merge, overlay, rebase};
 use policy::WrittenPolicy;
-pub use sections::{BodyFormat, Delivery, ItemsAt, KeyDeed, Keys, Learning, Method, ModelAt, Order, Theme};
+pub use sections::{Durability, ItemsAt, KeyDeed, Keys, Learning, ModelAt, Order, Theme};
 
 /// What the configuration's `schema` says, if it says anything.
 pub const SCHEMA: &str = "hitl-labeler/config/1";
@@ -233,7 +234,7 @@ fn config(node: &Node<'_>) -> Option<Config> {
     fields.fill("theme", &mut config.theme, |node| {
         node.choice(&[("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)])
     });
-    fields.fill("delivery", &mut config.delivery, sections::delivery);
+    fields.fill("delivery", &mut config.delivery, delivery::read);
     Some(config)
 }
 

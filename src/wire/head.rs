@@ -1,14 +1,17 @@
 //! A learned head as a file, version 1: what one visitor's answers taught, for another visitor or the next visit.
 //!
 //! Published as `www/schema/head.v1.schema.json`; `tests/head.rs` holds the two together. A head is bound to its
-//! model by the digest of the model's file, and to the meaning of its rows by the label ids. The parser knows the
-//! manifest, the schema does not: whose head it is and how long its lists are is the parser's alone.
+//! model by the digest of the model's file, and to the meaning of its rows by the label ids: the manifest's, in its
+//! order, and behind them those that the person added. The parser knows the manifest, the schema does not: whose head
+//! it is and how long its lists are is the parser's alone.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::domain::correction::ModelName;
 use crate::domain::decimal::shortest;
-use crate::domain::label::LabelSet;
+use crate::domain::label::{Label, LabelSet};
 use crate::input::card::{Digest, ModelCard};
 use crate::reader::{Node, Problems, read_text};
 use crate::wire::manifest::optional;
@@ -21,6 +24,8 @@ pub const SCHEMA: &str = "hitl-labeler/head/1";
 pub struct HeadFile {
     /// Whether it scales the model's scores (one weight a label) instead of reading features.
     pub scaling: bool,
+    /// Ids of labels that the person added to the manifest's, in order. [`write`] has them among its labels.
+    pub added: Vec<Arc<str>>,
     /// Training answers that are in it.
     pub answers: u32,
     /// The temperature that was fitted with it, 0.05 to 20.
@@ -105,23 +110,25 @@ fn head(node: &Node<'_>, card: &ModelCard) -> Option<HeadFile> {
     let model = fields.required("model").and_then(|node| model(&node, card));
     let scaling =
         fields.required("kind").and_then(|node| node.choice(&[("linear", false), ("scaling", true)]));
-    let labels = fields.required("labels").and_then(|node| labels(&node, card));
+    let added = fields.required("labels").and_then(|node| labels(&node, card));
+    // The rows are held to the labels that the head names; to the manifest's if these are wrong.
+    let count = card.labels.len() + added.as_ref().map_or(0, Vec::len);
     let answers = fields
         .required("answers")
         .and_then(|node| u32::try_from(node.integer(0..=i64::from(u32::MAX))?).ok());
     #[allow(clippy::cast_possible_truncation)]
     let temperature =
         fields.required("temperature").and_then(|node| node.number(0.05..=20.0)).map(|t| t as f32);
-    let bias = fields.required("bias").and_then(|node| row(&node, Some(card.labels.len())));
+    let bias = fields.required("bias").and_then(|node| row(&node, Some(count)));
     // A scaling head has one weight a label; the width of the others is the model's, which only its graph knows.
     let width = scaling.and_then(|scaling| scaling.then_some(1));
-    let weights = fields.required("weights").and_then(|node| rows(&node, card.labels.len(), width));
+    let weights = fields.required("weights").and_then(|node| rows(&node, count, width));
     editor_schema?;
     schema?;
     model?;
-    labels?;
     Some(HeadFile {
         scaling: scaling?,
+        added: added?,
         answers: answers?,
         temperature: temperature?,
         bias: bias?,
@@ -148,19 +155,30 @@ fn model(node: &Node<'_>, card: &ModelCard) -> Option<()> {
     sha256
 }
 
-/// The rows mean the model's labels, and in its order.
-fn labels(node: &Node<'_>, card: &ModelCard) -> Option<()> {
+/// The rows mean the model's labels, in its order, and then those that the person added, which are returned.
+fn labels(node: &Node<'_>, card: &ModelCard) -> Option<Vec<Arc<str>>> {
     let nodes = node.list()?;
     let count = card.labels.len();
-    if nodes.len() != count {
-        return node.wrong(format!("a list of {count}: the labels that the manifest names, in its order"));
+    if nodes.len() < count {
+        return node.wrong(format!(
+            "a list that begins with the {count} labels that the manifest names, in its order, before any added ones"
+        ));
     }
-    let each = nodes.iter().zip(card.labels.iter()).map(|(node, (_, label))| match node.text()? {
+    let (own, more) = nodes.split_at(count);
+    let each = own.iter().zip(card.labels.iter()).map(|(node, (_, label))| match node.text()? {
         id if *id == *label.id => Some(()),
         _ => node.wrong(format!("{:?}, which the manifest names at this place", label.id)),
     });
     // All of them, so that each one is reported.
-    each.fold(Some(()), Option::and)
+    let own = each.fold(Some(()), Option::and);
+    let added: Option<Vec<Arc<str>>> = more.iter().map(|node| node.name().map(Into::into)).collect();
+    let added = added.filter(|_| own.is_some())?;
+    let all = card.labels.iter().map(|(_, label)| label.clone());
+    let new = added.iter().map(|id| Label { id: id.clone(), name: id.clone() });
+    match LabelSet::new(all.chain(new).collect()) {
+        Ok(_) => Some(added),
+        Err(why) => node.report(why.to_string(), "labels that differ from each other"),
+    }
 }
 
 /// The rows of a matrix one after the other.

@@ -4,6 +4,7 @@ pub mod address;
 pub mod config;
 pub mod correction;
 pub mod current;
+pub mod delivery;
 pub mod export;
 pub mod figures;
 pub mod head;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::delivery::at;
 use crate::domain::ident::RecordId;
 use crate::domain::outbox::{Reply, Verdict};
+use crate::reader::json_text;
 
 /// How a server says that it has a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub enum Answer {
     TimedOut,
     /// No connection, or the browser may not let the page see the answer (CORS).
     Unreachable,
+    /// The server sends the request on to another address, which the configuration does not allow.
+    Redirected,
 }
 
 /// What `answer` means for the records of a batch.
@@ -48,6 +52,12 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
         Answer::TimedOut => return later("the server did not answer in time"),
         Answer::Unreachable => {
             return later("the server could not be reached, or does not allow this page (CORS)");
+        }
+        Answer::Redirected => {
+            return Reply::WrongAddress(
+                "the server sends the request on to another address: give that one, or set delivery.redirect to \"follow\""
+                    .into(),
+            );
         }
         Answer::Http { status, content_type, retry_after, body } => {
             (*status, content_type, retry_after, body)
@@ -69,14 +79,22 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
     }
 }
 
-fn later(why: &str) -> Reply {
+pub(super) fn later(why: &str) -> Reply {
     Reply::TryLater { why: why.into(), after_ms: None }
 }
 
+/// Whether a web page answered.
+pub(super) fn is_page(content_type: &str, body: &str) -> bool {
+    content_type.contains("html") || body.trim_start().starts_with('<')
+}
+
+pub(super) fn portal() -> Reply {
+    later("a web page answered in place of the server: is this network asking for a log-in?")
+}
+
 fn confirmed(content_type: &str, body: &str, sent: &[RecordId], confirm: Confirm) -> Reply {
-    let page = content_type.contains("html") || body.trim_start().starts_with('<');
-    if page {
-        return later("a web page answered in place of the server: is this network asking for a log-in?");
+    if is_page(content_type, body) {
+        return portal();
     }
     let json: Option<Value> = serde_json::from_slice(body.as_bytes()).ok();
     let results = json.as_ref().and_then(|json| json.get("results")?.as_array());
@@ -112,15 +130,19 @@ fn problems(result: &Value) -> Arc<str> {
     if said.is_empty() { "refused without a reason".into() } else { shortened(&said).into() }
 }
 
-/// The server's own words in an error body, if it is JSON with a message.
-fn words_of(body: &str) -> Option<String> {
+/// The server's own words in an error body: what JSON has under the usual names, or all of it.
+pub(super) fn words_of(body: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(body.as_bytes()).ok()?;
-    let error = json.get("error").unwrap_or(&json);
-    let message = error.get("message").or_else(|| error.get("detail")).unwrap_or(error);
-    message.as_str().map(str::to_owned)
+    for path in ["error.message", "error.detail", "message", "detail", "reason", "errors.0", "error", ""] {
+        if let Some(words) = at(&json, path).and_then(Value::as_str) {
+            return Some(words.to_owned());
+        }
+    }
+    let says_something = json.as_object().is_some_and(|fields| !fields.is_empty());
+    says_something.then(|| json_text(&json))
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -1,4 +1,4 @@
-//! From where an item's content is to pixels and numbers, with the browser's own decoders.
+//! From where an item's content is to pixels and numbers, mostly with the browser's own decoders.
 
 use js_sys::{Array, Float32Array, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -11,7 +11,7 @@ use web_sys::{
 use super::post::scope;
 use crate::domain::item::{AsideReason, Failed};
 use crate::input::image::{ImageInput, LONGEST_SIDE};
-use crate::input::{InputSpec, data_url};
+use crate::input::{InputSpec, data_url, png};
 use crate::wire::worker::Source;
 
 /// An item's content on its way to the model.
@@ -33,7 +33,8 @@ impl Drop for Bitmap {
     }
 }
 
-/// How much of a file is looked at for its size; a JPEG may have a preview of 64 KB before it.
+/// How much of a file is looked at for its size; a JPEG may have a preview of 64 KB before it. What is no longer is
+/// read whole.
 const HEADER: u32 = 256 * 1024;
 
 /// Content that is there already; `None` for what has to be fetched or decoded first.
@@ -50,30 +51,68 @@ pub(super) fn at_once(source: &Source, part: &JsValue) -> Option<Result<Content,
     Some(content.ok_or_else(|| Failed::Unpredictable(format!("the message holds no {source:?}").into())))
 }
 
-/// Fetches and decodes a picture; refuses it before it is decoded if it has more pixels than `limit`.
-pub(super) async fn fetched(source: Source, part: JsValue, limit: u64) -> Result<Content, Failed> {
-    decoded(source, part, limit).await.map(Content::Bitmap).map_err(Failed::Unreadable)
+/// A picture file that [`together`] reads; `None` for anything else. A file that is gone may say that it is empty,
+/// and would not be missed among others.
+pub(super) fn small_file(part: &JsValue) -> Option<Blob> {
+    part.dyn_ref().filter(|file: &&Blob| (1.0..=f64::from(HEADER)).contains(&file.size())).cloned()
 }
 
-async fn decoded(source: Source, part: JsValue, limit: u64) -> Result<Bitmap, AsideReason> {
-    let blob = match source {
-        Source::Url { url } => {
-            let file = match data_url::bytes(&url) {
-                Some(bytes) => Uint8Array::from(&*bytes),
-                None => download(&url).await?,
-            };
-            check_size(&file.subarray(0, HEADER).to_vec(), limit)?;
-            Blob::new_with_u8_array_sequence(&Array::of1(&file)).map_err(|_| AsideReason::NotAnImage)?
-        }
+/// Reads files with one request to the browser, which takes it longer than the few bytes of each; `None` if
+/// one of them cannot be read (any more).
+pub(super) async fn together(files: &[Blob]) -> Option<Vec<Uint8Array>> {
+    let all = Blob::new_with_blob_sequence(&files.iter().collect::<Array>()).ok()?;
+    let all = Uint8Array::new(&JsFuture::from(all.array_buffer()).await.ok()?);
+    let mut from = 0;
+    let files = files.iter().map(|file| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let to = from + file.size() as u32;
+        all.subarray(std::mem::replace(&mut from, to), to)
+    });
+    let files = files.collect();
+    // Otherwise one has changed since it was picked.
+    (from == all.length()).then_some(files)
+}
+
+/// Fetches and decodes a picture; refuses it before it is decoded if it has more pixels than `limit`.
+/// `file` is all of it, if it was read already.
+pub(super) async fn fetched(
+    source: Source,
+    part: JsValue,
+    file: Option<Uint8Array>,
+    limit: u64,
+) -> Result<Content, Failed> {
+    decoded(source, part, file, limit).await.map_err(Failed::Unreadable)
+}
+
+async fn decoded(
+    source: Source,
+    part: JsValue,
+    file: Option<Uint8Array>,
+    limit: u64,
+) -> Result<Content, AsideReason> {
+    let (file, blob) = match source {
+        Source::Url { url } => match data_url::bytes(&url) {
+            Some(bytes) => (Uint8Array::from(&*bytes), None),
+            None => (download(&url).await?, None),
+        },
         _ => {
             let blob: Blob = part.dyn_into().map_err(|_| AsideReason::NotAnImage)?;
-            let start =
-                blob.slice_with_i32_and_i32(0, HEADER.cast_signed()).map_err(|_| AsideReason::NotAnImage)?;
-            // A file that was moved since it was picked cannot be read any more.
-            let start = JsFuture::from(start.array_buffer()).await.map_err(|_| AsideReason::Unreachable)?;
-            check_size(&Uint8Array::new(&start).to_vec(), limit)?;
-            blob
+            let file = match file {
+                Some(file) => file,
+                None => start(&blob).await?,
+            };
+            (file, Some(blob))
         }
+    };
+    let header = file.subarray(0, HEADER).to_vec();
+    check_size(&header, limit)?;
+    // What is cut off is no plain file.
+    if let Some(png::Plain { width, height, rgba }) = png::plain(&header) {
+        return Ok(Content::Pixels { width, height, rgba });
+    }
+    let blob = match blob {
+        Some(blob) => blob,
+        None => Blob::new_with_u8_array_sequence(&Array::of1(&file)).map_err(|_| AsideReason::NotAnImage)?,
     };
     let options = ImageBitmapOptions::new();
     // As PIL does, which knows of no colour profiles. Orientation by EXIF is the default.
@@ -85,7 +124,18 @@ async fn decoded(source: Source, part: JsValue, limit: u64) -> Result<Bitmap, As
     let bitmap = Bitmap(bitmap.unchecked_into());
     // Once more, for the formats whose header was not understood.
     ImageInput::check_size(bitmap.0.width(), bitmap.0.height(), limit)?;
-    Ok(bitmap)
+    Ok(Content::Bitmap(bitmap))
+}
+
+/// As much of a file as its header may take.
+async fn start(blob: &Blob) -> Result<Uint8Array, AsideReason> {
+    let start = match blob.size() > f64::from(HEADER) {
+        true => blob.slice_with_i32_and_i32(0, HEADER.cast_signed()).map_err(|_| AsideReason::NotAnImage)?,
+        // Of a file that was moved since it was picked a part may be read (it is empty), the whole may not.
+        false => blob.clone(),
+    };
+    let start = JsFuture::from(start.array_buffer()).await.map_err(|_| AsideReason::Unreachable)?;
+    Ok(Uint8Array::new(&start))
 }
 
 /// Refuses a picture by what its header says. A header that is not understood is left to the browser.

@@ -10,7 +10,7 @@ mod study;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array};
+use js_sys::{Array, Float32Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen_futures::spawn_local;
@@ -100,7 +100,7 @@ impl Worker {
         // Gone before the next one comes: two large models would not fit side by side.
         self.model.replace(None);
         let card = manifest::parse(manifest).map_err(ModelFault::of_manifest)?;
-        let file = js_sys::Uint8Array::new(&parts.get(0)).to_vec();
+        let file = Uint8Array::new(&parts.get(0)).to_vec();
         let (pipeline, loaded) = Pipeline::load(&card, file, post::now).map_err(|why| vec![why.fault()])?;
         self.model.replace(Some(Model { pipeline, input: card.input, loaded }));
         Ok(loaded)
@@ -115,24 +115,48 @@ impl Worker {
             items: RefCell::new(sources.iter().map(|_| None).collect()),
             waiting: Cell::new(sources.len()),
         });
+        let (mut places, mut files) = (vec![], vec![]);
         for (at, (source, part)) in (0..).zip(sources.into_iter().zip(parts.iter())) {
-            match decode::at_once(&source, &part) {
-                Some(content) => batch.arrive(at, content),
-                None => {
-                    let batch = batch.clone();
-                    spawn_local(async move {
-                        batch.arrive(at, decode::fetched(source, part, self.pixel_limit.get()).await);
-                        if batch.waiting.get() == 0 {
-                            self.predict(&batch);
-                        }
-                    });
-                }
+            if let Some(content) = decode::at_once(&source, &part) {
+                batch.arrive(at, content);
+            } else if let (Source::Blob, Some(file)) = (&source, decode::small_file(&part)) {
+                places.push(at);
+                files.push(file);
+            } else {
+                self.fetch(&batch, at, source, part, None);
             }
+        }
+        if !files.is_empty() {
+            let batch = batch.clone();
+            spawn_local(async move {
+                // If one of them cannot be read, each has to say for itself whether it can.
+                let mut contents = decode::together(&files).await.unwrap_or_default().into_iter();
+                for (at, file) in places.into_iter().zip(files) {
+                    self.fetch(&batch, at, Source::Blob, file.into(), contents.next());
+                }
+            });
         }
         // Otherwise the last of those that are still on their way will do it.
         if batch.waiting.get() == 0 {
             self.predict(&batch);
         }
+    }
+
+    fn fetch(
+        &'static self,
+        batch: &Rc<Batch>,
+        at: usize,
+        source: Source,
+        part: JsValue,
+        file: Option<Uint8Array>,
+    ) {
+        let batch = batch.clone();
+        spawn_local(async move {
+            batch.arrive(at, decode::fetched(source, part, file, self.pixel_limit.get()).await);
+            if batch.waiting.get() == 0 {
+                self.predict(&batch);
+            }
+        });
     }
 
     fn predict(&self, batch: &Batch) {

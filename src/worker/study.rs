@@ -57,7 +57,8 @@ impl Student {
         let prior = match (numbers(&parts.get(0)), numbers(&parts.get(1))) {
             (Some(weights), Some(bias)) => {
                 let kind = if features > 0 { HeadKind::Linear } else { HeadKind::VectorScaling };
-                let head = Head::from_parts(kind, labels, features, weights, bias);
+                // The model's labels, and behind them those that were added where it was learned.
+                let head = Head::from_parts(kind, labels.max(bias.len()), features, weights, bias);
                 Some(head.ok_or("the head to start from has another shape than the model")?)
             }
             _ => None,

@@ -6,6 +6,8 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
+export { chromium };
+
 /** The build under test; DIST names another folder than the project's own. */
 export const dist = process.env.DIST ? join(process.env.DIST, "/") : fileURLToPath(new URL("../../dist/", import.meta.url));
 

@@ -17,10 +17,10 @@ function binary() {
   return found;
 }
 
-/** Starts it on a free port, serving dist/. */
-export async function collect() {
+/** Starts it on a free port, serving dist/ and taking records from pages of these origins, too. */
+export async function collect({ origins = [] } = {}) {
   const data = await mkdtemp(join(tmpdir(), "hitl-e2e-"));
-  const child = spawn(binary(), ["--data", data, "--dir", dist, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(binary(), ["--data", data, "--dir", dist, "--port", "0", ...origins.flatMap((origin) => ["--allow-origin", origin])], { stdio: ["ignore", "pipe", "inherit"] });
   const url = await new Promise((resolve, reject) => {
     let said = "";
     child.stdout.on("data", (bytes) => {

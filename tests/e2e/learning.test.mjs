@@ -315,3 +315,34 @@ test("a model without a head starts from nothing, with the person's own words", 
   const correct = right.filter(({ item_id, answer }) => names[answer.label] === kind(item_id)).length;
   assert.ok(correct / right.length > 0.85, `${correct} of ${right.length} are right`);
 });
+
+test("a target that the host page sets outlives a new configuration, until a threshold is set", async () => {
+  const labeler = await Labeler.open(context, await clothing(40, { policy: { target: { accuracy: 0.9, seed: 7 } } }));
+  const target = () => labeler.run((element) => element.figures?.promise?.target ?? null);
+  await labeler.asked();
+  assert.equal(await target(), 0.9);
+  await labeler.run((element) => void (element.target = 0.95));
+  assert.equal(await target(), 0.95);
+  // Out of the document for a while.
+  await labeler.run(async (element) => {
+    const { parentNode } = element;
+    element.remove();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    parentNode.append(element);
+  });
+  await until(async () => (await target()) === 0.95, "the target is in force once more");
+  // Set before there is a session to do it.
+  await labeler.run((element) => {
+    element.config = { annotator: "ada" };
+    element.target = 0.97;
+  });
+  await until(async () => (await target()) === 0.97, "the target is in force under another configuration");
+  await labeler.run((element) => void (element.acceptAt = 0.8));
+  assert.equal(await target(), null);
+  // The attribute now stands beside the configured target: the threshold was the last word.
+  await labeler.run((element) => void (element.config = { annotator: "eve" }));
+  await labeler.asked();
+  await until(async () => (await labeler.run((element) => element.acceptAt)) === Math.fround(0.8), "the threshold is in force");
+  assert.equal(await target(), null);
+  assert.deepEqual(labeler.errors ?? [], []);
+});

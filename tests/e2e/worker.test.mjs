@@ -1,9 +1,11 @@
 // The built Workers as such, spoken to as the page does: kernels, onnxruntime's answers, and every fault by its code.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { dist, launch, serve } from "./browser.mjs";
+import { chunk, png } from "./png.mjs";
 
 const relaxed = process.env.RELAXED !== "0";
 const names = relaxed ? ["worker", "worker_relaxed"] : ["worker"];
@@ -142,6 +144,127 @@ for (const name of names) {
     holds(said.photo.scores, photos, "photos");
   });
 }
+
+/** Pictures of every kind that the worker decodes itself, of kinds that it leaves to the browser, and damaged ones. */
+function pictures() {
+  const size = { width: 28, height: 28 };
+  const noise = (x, y) => Math.imul(x * 31 + y * 57 + 11, 2654435761) >>> 24;
+  const smooth = (x, y) => (x > 14 ? 2 : noise(x, y) & 7);
+  const palette = (entries) => chunk("PLTE", Buffer.from(Array.from({ length: 3 * entries }, (_, n) => (n * 83 + 17) & 255)));
+  const files = {};
+  for (const depth of [1, 2, 4, 8]) {
+    files[`grey, ${depth} bits`] = png({ ...size, depth, colours: 0, byte: noise });
+    files[`palette, ${depth} bits`] = png({ ...size, depth, colours: 3, byte: noise, filter: 0, before: [palette(1 << depth)] });
+  }
+  files.colours = png({ ...size, colours: 2, byte: noise });
+  files["smooth colours"] = png({ ...size, colours: 2, byte: smooth, window: 9 });
+  const opaque = (samples) => (x, y) => (x % samples === samples - 1 ? 255 : noise(x, y));
+  files["opaque grey"] = png({ ...size, colours: 4, byte: opaque(2), filter: 0 });
+  files["opaque colours"] = png({ ...size, colours: 6, byte: opaque(4), filter: 0 });
+  files["another size"] = png({ width: 61, height: 40, colours: 2, byte: noise });
+  files["larger than what is decoded in place"] = png({ width: 300, height: 20, colours: 2, byte: smooth });
+  files["16 bits"] = png({ ...size, depth: 16, colours: 2, byte: noise });
+  files.transparent = png({ ...size, colours: 6, byte: noise });
+  files["a transparent colour"] = png({ ...size, colours: 0, byte: smooth, before: [chunk("tRNS", Buffer.from([0, 2]))] });
+  const gamma = Buffer.from([0, 0, 0x27, 0x10]);
+  files["another gamma"] = png({ ...size, colours: 2, byte: noise, before: [chunk("gAMA", gamma)] });
+  files["sRGB"] = png({ ...size, colours: 2, byte: noise, before: [chunk("sRGB", Buffer.from([1]))] });
+  files["a palette too small"] = png({ ...size, colours: 3, byte: noise, filter: 0, before: [palette(16)] });
+  files["a palette missing"] = png({ ...size, colours: 3, byte: noise, filter: 0 });
+  files["a filter that is none"] = png({ ...size, colours: 0, byte: noise, filter: 7 });
+  const whole = files.colours;
+  const damaged = (change) => {
+    const file = Buffer.from(whole);
+    change(file);
+    return file;
+  };
+  files["a wrong checksum of the header"] = damaged((file) => (file[30] ^= 1));
+  files["a wrong checksum of the pixels"] = damaged((file) => (file[file.length - 14] ^= 1));
+  files["wrong pixels"] = damaged((file) => (file[200] ^= 4));
+  files["cut off in the header"] = whole.subarray(0, 20);
+  files["cut off before the pixels"] = whole.subarray(0, 33);
+  files["cut off in the pixels"] = whole.subarray(0, 700);
+  files["cut off before its end"] = whole.subarray(0, whole.length - 12);
+  files["something behind its end"] = Buffer.concat([whole, Buffer.from("more")]);
+  return files;
+}
+
+test("a picture file is to the bit what the browser makes of it, and unreadable where the browser cannot read it", async () => {
+  const files = pictures();
+  const said = await page.evaluate(async (files) => {
+    const worker = await start("worker");
+    await load(worker, "fashion-cnn");
+    const urls = files.map((file) => `data:image/png;base64,${file}`);
+    const blobs = await Promise.all(urls.map(async (url) => (await fetch(url)).blob()));
+    const browsers = blobs.map(async (blob) => {
+      try {
+        const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        context.fillStyle = "#fff";
+        context.fillRect(0, 0, bitmap.width, bitmap.height);
+        context.drawImage(bitmap, 0, 0);
+        return context.getImageData(0, 0, bitmap.width, bitmap.height);
+      } catch {
+        return null;
+      }
+    });
+    const pixels = await Promise.all(browsers);
+    const readable = pixels.map((pixels) => pixels !== null);
+    const good = (items) => items.filter((_, at) => readable[at]);
+    const asked = {
+      browser: await predict(worker, good(pixels.map((pixels) => [{ from: "pixels" }, pixels])), true),
+      blob: await predict(worker, blobs.map((blob) => [{ from: "blob" }, blob]), true),
+      url: await predict(worker, urls.map((url) => [{ from: "url", url }]), true),
+    };
+    worker.stop();
+    return { readable, ...asked };
+  }, Object.values(files).map((file) => file.toString("base64")));
+  const names = Object.keys(files);
+  const unreadable = names.filter((_, at) => !said.readable[at]);
+  // The oracle is no empty one: some of each kind.
+  assert.ok(unreadable.includes("cut off in the header") && !unreadable.includes("colours"), `${unreadable}`);
+  assert.deepEqual(said.browser.faults, []);
+  for (const from of ["blob", "url"]) {
+    const faults = said[from].faults.map(({ at, why }) => [names[at], why.code]);
+    assert.deepEqual(faults, unreadable.map((name) => [name, "notAnImage"]), from);
+    names.filter((_, at) => said.readable[at]).forEach((name, row) => {
+      for (const [what, width] of [["scores", 10], ["features", 64]]) {
+        const of = (source) => said[source][what].slice(row * width, (row + 1) * width);
+        assert.deepEqual(of(from), of("browser"), `${name}, from ${from}: ${what}`);
+      }
+    });
+  }
+});
+
+test("a file that is gone is unreachable, and those that were read with it are there", async () => {
+  const items = await golden("fashion-cnn");
+  const folder = await mkdtemp(join(tmpdir(), "hitl-labeler-e2e-"));
+  try {
+    const paths = ["first.png", "gone.png", "last.png"].map((name) => join(folder, name));
+    const picture = Buffer.from(await (await fetch(items[0].image)).arrayBuffer());
+    await page.evaluate(() => document.body.insertAdjacentHTML("beforeend", "<input type=file id=picked multiple>"));
+    // A gone file has no size any more, unless it was asked for that before.
+    for (const known of [false, true]) {
+      for (const path of paths) await writeFile(path, picture);
+      await page.setInputFiles("#picked", paths);
+      if (known) await page.evaluate(() => [...document.querySelector("#picked").files].map(({ size }) => size));
+      await rm(paths[1]);
+      const said = await page.evaluate(async () => {
+        const worker = await start("worker");
+        await load(worker, "fashion-cnn");
+        const files = [...document.querySelector("#picked").files];
+        const said = await predict(worker, files.map((file) => [{ from: "blob" }, file]));
+        worker.stop();
+        return said;
+      });
+      assert.deepEqual(said.faults, [{ at: 1, why: { code: "unreachable" } }], `size known: ${known}`);
+      holds(said.scores, [items[0], items[0]], "the others");
+    }
+    await page.evaluate(() => document.querySelector("#picked").remove());
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
 
 test("an item that cannot be read has its reason, and the others have their rows", async () => {
   const items = await golden("fashion-cnn");

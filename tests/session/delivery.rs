@@ -95,6 +95,44 @@ fn a_reload_while_refused_records_are_sent_again_counts_them_once() {
 }
 
 #[test]
+fn a_refused_record_that_is_given_up_is_listed_no_more_and_stays_an_answer() {
+    let mut world = asked_about(&["a", "b"]);
+    world.server_refuses.extend(["a".into(), "b".into()]);
+    world.press("cat").press("dog").wait();
+    let refused: Vec<_> = world.session.refused().map(|(id, _)| id).collect();
+    world.notice(Notice::DiscardRefused(vec![refused[0]]));
+    assert_eq!(world.session.refused().map(|(id, _)| id).collect::<Vec<_>>(), [refused[1]]);
+    world.reload();
+    let view = world.session.delivery(world.now);
+    assert_eq!((view.refused, view.waiting, view.records), (1, 0, 2), "also after a reload");
+    world.server_refuses.clear();
+    world.notice(Notice::RetryRefused(refused)).wait();
+    assert_eq!(world.server.len(), 1, "only the other one is sent");
+    assert_eq!(world.exported()["a"], "cat");
+}
+
+#[test]
+fn answers_of_one_item_do_not_share_a_request() {
+    let mut world = asked_about(&["a", "b"]);
+    world.notice(Notice::Online(false)).press("cat").undo().press("dog").press("cat");
+    world.notice(Notice::Online(true)).wait();
+    let sizes: Vec<_> = world.requests.iter().map(|batch| batch.records.len()).collect();
+    assert_eq!(sizes, [2, 1, 1], "the first of each item, then what became of it");
+    assert_eq!(World::current(&world.server), world.exported());
+}
+
+#[test]
+fn a_tab_that_lost_the_lead_sends_nothing_until_it_has_it_again() {
+    let mut world = asked_about(&["a", "b"]);
+    world.notice(Notice::LeadLost).press("cat");
+    assert!(world.requests.is_empty());
+    assert_eq!(world.session.delivery(world.now).hold, Some(Hold::OtherTab));
+    let kept = world.store.kept();
+    world.notice(Notice::Leading(kept)).wait();
+    assert_eq!(world.server.len(), 1);
+}
+
+#[test]
 fn wrong_credentials_lose_nothing_and_new_ones_go_on() {
     let mut world = asked_about(&["a", "b"]);
     world.server_answers = false;

@@ -2,7 +2,7 @@
 
 use hitl_labeler::domain::correction::{Kind, Role};
 use hitl_labeler::domain::policy::{NOTHING, Sampling};
-use hitl_labeler::domain::promise::{Target, Verdict};
+use hitl_labeler::domain::promise::{Looks, Target, Verdict};
 use hitl_labeler::domain::session::{LearningRules, Milestone, Notice, Rules, TargetRules, Why};
 
 use crate::world::{World, accept_at, rules};
@@ -23,6 +23,7 @@ fn target(accuracy: f64) -> Rules {
             monitor_share: 0.25,
             seed: 2,
             per_label: false,
+            looks: Looks::Fixed,
         }),
         ..learning()
     }
@@ -164,6 +165,50 @@ fn under_a_target_nothing_is_settled_before_the_checks_allow_it() {
     assert!(matches!(promise.verdict, Verdict::Earned { errors: 0, .. }), "{promise:?}");
     assert!(world.session.progress().accepted > 50, "{:?}", world.session.progress());
     world.check_counts();
+}
+
+fn target_with(change: impl Fn(&mut TargetRules)) -> Rules {
+    let mut rules = target(0.9);
+    rules.target.iter_mut().for_each(change);
+    rules
+}
+
+#[test]
+fn a_promise_for_all_moments_is_earned_at_a_look_and_asks_for_more_checks() {
+    // Without learning, so that the confidences stay what they are between two looks.
+    let mut world = World::new(Rules { learning: None, ..target_with(|rules| rules.looks = Looks::Any) });
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    check(&mut world, 30, |_| true);
+    let promise = world.session.promise().unwrap();
+    assert_eq!(promise.looks, Looks::Any);
+    assert_eq!(promise.verdict, Verdict::NotYet { audits: 30, errors: 0, needed: 1 });
+    check(&mut world, 1, |_| true);
+    assert!(world.session.promise().unwrap().is_earned() && world.session.progress().accepted > 50);
+    let earned = world.session.promise().unwrap().verdict;
+    check(&mut world, 4, |n| n != 1);
+    // Too few for the monitor to say anything, and the next look is at 62.
+    assert_eq!(world.session.promise().unwrap().verdict, earned);
+    world.check_counts();
+}
+
+#[test]
+fn the_promises_of_single_labels_are_all_told() {
+    let mut world = World::new(target_with(|rules| rules.per_label = true));
+    world.arrive_all((0..400).map(|i| (format!("s{i}"), 0.96 - i as f32 / 4000.0)));
+    check(&mut world, 20, |_| true);
+    let groups = world.session.promise().unwrap().groups;
+    assert!(matches!(groups[..], [(None, Verdict::NotYet { audits: 20, .. })]), "{groups:?}");
+    check(&mut world, 60, |_| true);
+    let promise = world.session.promise().unwrap();
+    assert!(
+        matches!(
+            promise.groups[..],
+            [(Some(cat), Verdict::Earned { errors: 0, .. }), (None, Verdict::NotYet { audits: 0, .. })]
+                if cat == World::label("cat")
+        ),
+        "{promise:?}"
+    );
+    assert!(promise.is_earned());
 }
 
 #[test]

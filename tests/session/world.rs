@@ -37,11 +37,14 @@ pub struct Store {
     pub batches: BTreeMap<BatchId, Batch>,
     pub sent: BTreeSet<RecordId>,
     pub refused: BTreeMap<RecordId, Arc<str>>,
+    pub discarded: BTreeSet<RecordId>,
 }
 
 impl Store {
     pub fn kept(&self) -> Kept {
-        let open = |id: &RecordId| !self.sent.contains(id) && !self.refused.contains_key(id);
+        let open = |id: &RecordId| {
+            !self.sent.contains(id) && !self.refused.contains_key(id) && !self.discarded.contains(id)
+        };
         Kept {
             waiting: self.records.iter().map(|record| record.id).filter(open).collect(),
             batches: self.batches.values().cloned().collect(),
@@ -423,6 +426,12 @@ impl World {
                 for batch in remaining {
                     self.inbox.push_back(Notice::Frozen(batch.id));
                     self.store.batches.insert(batch.id, batch);
+                }
+            }
+            Command::Deliver(Errand::Discard(records)) => {
+                for id in records {
+                    self.store.refused.remove(&id);
+                    self.store.discarded.insert(id);
                 }
             }
             Command::Study(study) => self.study(study),

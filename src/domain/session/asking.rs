@@ -353,7 +353,8 @@ impl Session {
         let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(c.id));
         self.steps = own.map(|correction| Step::Answered(correction.id)).collect();
         if let Some(outbox) = &mut self.outbox {
-            outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent);
+            let about = |id| super::delivering::parcel(&self.log, id);
+            outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
         }
     }
 

@@ -1,13 +1,26 @@
 //! From a kept record to the server's answer.
 
 use super::{Command, Kept, Milestone, Session};
-use crate::domain::correction::Kind;
-use crate::domain::ident::{BatchId, RecordId, Timestamp};
-use crate::domain::outbox::{Errand, Reply};
+use crate::domain::correction::{Correction, Kind};
+use crate::domain::ident::{BatchId, RecordId, Timestamp, hash};
+use crate::domain::outbox::{Errand, Parcel, Reply};
+use crate::domain::sorted::Sorted;
+
+/// What the outbox has to know of a record. One that the log does not have (a version to come wrote it) keeps
+/// no order with any other.
+pub(super) fn parcel(log: &Sorted<RecordId, Correction>, id: RecordId) -> Parcel {
+    match log.get(id) {
+        Some(record) => Parcel { item: hash(0, &record.item_id), bytes: record.bytes() },
+        None => Parcel { item: id.0.as_u64_pair().1, bytes: 0 },
+    }
+}
 
 impl Session {
     pub(super) fn committed(&mut self, ids: Vec<RecordId>, durable: bool) {
         for id in ids {
+            if durable {
+                self.volatile.remove(id);
+            }
             if !self.uncommitted.remove(id) {
                 continue;
             }
@@ -23,7 +36,7 @@ impl Session {
 
     pub(super) fn hand_to_outbox(&mut self, id: RecordId) {
         if let Some(outbox) = &mut self.outbox {
-            outbox.add(id);
+            outbox.add(id, parcel(&self.log, id));
         }
     }
 
@@ -31,9 +44,10 @@ impl Session {
         let Some(outbox) = &mut self.outbox else { return };
         // What was stored after the store was read, and what no store holds, is known to this tab only. A record
         // that another tab delivered without our hearing of it goes once more: the server knows it by its id.
-        let known: Vec<_> = outbox.unbatched().chain(self.volatile.iter()).collect();
-        outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent);
-        known.into_iter().for_each(|id| outbox.add(id));
+        let known: Vec<_> = outbox.undelivered().chain(self.volatile.iter()).collect();
+        let about = |id| parcel(&self.log, id);
+        outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
+        known.into_iter().for_each(|id| outbox.add(id, about(id)));
         outbox.lead(true);
     }
 
@@ -62,6 +76,11 @@ impl Session {
         if let Some(outbox) = &mut self.outbox {
             outbox.retry_refused(records);
         }
+    }
+
+    pub(super) fn discard_refused(&mut self, records: &[RecordId]) {
+        let errand = self.outbox.as_mut().and_then(|outbox| outbox.discard_refused(records));
+        errand.into_iter().for_each(|errand| self.command(Command::Deliver(errand)));
     }
 
     pub(super) fn run_errands(&mut self, now: Timestamp) {

@@ -162,7 +162,8 @@ pub enum Notice {
     Closed,
     /// The person answered in the review without opening the item.
     Reviewed(ItemKey, LabelId),
-    /// Records are in the store (`durable`) or, since the store does not work, in memory only.
+    /// Records are in the store (`durable`) or, since the store does not work, in memory only; again with `durable`
+    /// once the store works after all.
     Committed(Vec<RecordId>, bool),
     /// A batch is in the store.
     Frozen(BatchId),
@@ -174,8 +175,12 @@ pub enum Notice {
     Online(bool),
     /// Go on delivering: there are new credentials, or the person asks for a try now.
     ResumeDelivery,
+    /// This tab may not send any more: another one took the lead.
+    LeadLost,
     /// Send refused records once more.
     RetryRefused(Vec<RecordId>),
+    /// Do not try to send these refused records any more; the records themselves stay.
+    DiscardRefused(Vec<RecordId>),
     /// Another tab recorded something.
     Elsewhere(Vec<Correction>),
     /// Another tab delivered something.
@@ -425,7 +430,9 @@ impl Session {
             Notice::Leading(kept) => self.leading(kept),
             Notice::Online(online) => self.outbox.iter_mut().for_each(|outbox| outbox.online(online)),
             Notice::ResumeDelivery => self.outbox.iter_mut().for_each(Outbox::resume),
+            Notice::LeadLost => self.outbox.iter_mut().for_each(|outbox| outbox.lead(false)),
             Notice::RetryRefused(records) => self.retry_refused(&records),
+            Notice::DiscardRefused(records) => self.discard_refused(&records),
             Notice::Elsewhere(records) => self.elsewhere(records, now),
             Notice::SentElsewhere(records) => {
                 self.outbox.iter_mut().for_each(|outbox| outbox.sent_elsewhere(&records));

@@ -3,8 +3,9 @@
 use super::{Session, Stage};
 use crate::domain::correction::{Correction, Kind, Role};
 use crate::domain::ident::RecordId;
+use crate::domain::label::LabelId;
 use crate::domain::policy::{NOT_YET, NOTHING, OF_TARGET, Outcome, Policy, Sampling};
-use crate::domain::promise::{Audit, Monitor, Target, Verdict, certify, certify_per_label};
+use crate::domain::promise::{Audit, Looks, Monitor, Target, Verdict, certify_per_label};
 use crate::domain::sorted::Sorted;
 
 /// What is promised, and how it is checked.
@@ -20,6 +21,8 @@ pub struct TargetRules {
     pub seed: u64,
     /// Whether labels get thresholds of their own where there is evidence enough.
     pub per_label: bool,
+    /// Whether the promise holds at a moment fixed beforehand, or at all moments at once.
+    pub looks: Looks,
 }
 
 impl TargetRules {
@@ -32,6 +35,7 @@ impl TargetRules {
             monitor_share: 0.05,
             seed: 2,
             per_label: false,
+            looks: Looks::Fixed,
         }
     }
 
@@ -52,8 +56,13 @@ const CHECKS_AFTER: f64 = 0.15;
 pub struct PromiseView {
     /// What is promised.
     pub target: Target,
+    /// At which moments.
+    pub looks: Looks,
     /// Earned, or how much is lacking.
     pub verdict: Verdict,
+    /// With thresholds for single labels: each label's own verdict, and that of all others together (`None`). Empty
+    /// without.
+    pub groups: Vec<(Option<LabelId>, Verdict)>,
     /// Evidence that it is broken, as a bet's winnings: 1 is none, `1 / α` gives the alarm.
     pub evidence: f64,
     /// How often the recent checks gave alarm, and the evidence before it was dropped.
@@ -88,6 +97,7 @@ impl PromiseView {
 pub(super) struct Promise {
     rules: TargetRules,
     verdict: Verdict,
+    groups: Vec<(Option<LabelId>, Verdict)>,
     evidence: f64,
     alarms: usize,
     lost: bool,
@@ -99,10 +109,11 @@ pub(super) struct Promise {
 
 impl Promise {
     pub(super) fn new(rules: TargetRules) -> Self {
-        let verdict = certify(&[], &rules.target);
+        let verdict = rules.looks.certify(&[], &rules.target);
         Self {
             rules,
             verdict,
+            groups: Vec::new(),
             evidence: 1.0,
             alarms: 0,
             lost: false,
@@ -210,9 +221,12 @@ impl Session {
             Verdict::NotYet { .. } => NOTHING,
         };
         // Labels of their own make a promise of its own, and a stronger one: the two must not be mixed.
-        let mut verdict = certify(&all, &target);
+        let looks = promise.rules.looks;
+        let mut verdict = looks.certify(&all, &target);
+        let mut shown = Vec::new();
         let (threshold, own) = if promise.rules.per_label {
-            let found = certify_per_label(&evidence, &target);
+            let (counted, share) = looks.last(evidence.len(), &target);
+            let found = certify_per_label(&evidence[..counted], &share);
             // What is shown is what is in force: the greatest group that earned it, or what the rest still lacks.
             let groups = found.own.iter().map(|(_, verdict)| *verdict).chain([found.rest]);
             verdict = groups.fold(found.rest, |shown, next| match (shown, next) {
@@ -220,6 +234,13 @@ impl Session {
                 (Verdict::Earned { audits: a, .. }, Verdict::Earned { audits: b, .. }) if b > a => next,
                 _ => shown,
             });
+            if let Verdict::NotYet { needed, .. } = &mut verdict {
+                // Told from the last look on, at which fewer were there; nothing is earned before the next.
+                let since = evidence.len() - counted;
+                *needed = needed.saturating_sub(since).max(looks.until_next(evidence.len(), &target));
+            }
+            shown.extend(found.own.iter().map(|(label, verdict)| (Some(*label), *verdict)));
+            shown.push((None, found.rest));
             let own: Vec<_> = found.own.iter().map(|(label, verdict)| (*label, at(verdict))).collect();
             (at(&found.rest), own)
         } else {
@@ -234,6 +255,7 @@ impl Session {
             // Taking a check back takes away what it had earned, and breaks nothing.
             promise.lost = !is_earned && (promise.lost || was_earned && answered >= promise.answered);
             promise.verdict = verdict;
+            promise.groups = shown;
             promise.evidence = monitor.evidence();
             promise.alarms = alarms;
             promise.answered = answered;
@@ -255,7 +277,9 @@ impl Session {
         let promise = self.promise.as_ref()?;
         Some(PromiseView {
             target: promise.rules.target,
+            looks: promise.rules.looks,
             verdict: promise.verdict,
+            groups: promise.groups.clone(),
             evidence: promise.evidence,
             alarms: promise.alarms,
             lost: promise.lost,

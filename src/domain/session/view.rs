@@ -121,6 +121,8 @@ pub struct DeliveryView {
     pub sent: usize,
     /// Records that the server does not want.
     pub refused: usize,
+    /// When the oldest of the records came to be that the server does not have yet.
+    pub oldest: Option<Timestamp>,
     /// Why nothing is being sent although something waits.
     pub hold: Option<Hold>,
 }
@@ -273,8 +275,21 @@ impl Session {
             sending: outbox.sending(),
             sent: outbox.sent(),
             refused: outbox.refused().len(),
+            oldest: outbox.undelivered().next().map(RecordId::made_at),
             hold: outbox.hold(now),
             ..view
+        }
+    }
+
+    /// Records that exist nowhere but here: without a server all of them, else those that it does not have, refused
+    /// ones too.
+    pub fn only_here(&self) -> Vec<Correction> {
+        match &self.outbox {
+            None => self.log.values().cloned().collect(),
+            Some(outbox) => {
+                let ids = outbox.undelivered().chain(outbox.refused().keys());
+                ids.filter_map(|id| self.log.get(id).cloned()).collect()
+            }
         }
     }
 

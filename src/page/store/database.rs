@@ -3,7 +3,7 @@
 //! Every transaction issues all its requests at once and is awaited as a whole: results are read after
 //! `complete`, so nothing depends on microtasks keeping a transaction alive.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Object, Promise, Reflect};
@@ -12,7 +12,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Event, IdbDatabase, IdbFactory, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction};
 
 use super::StoreError;
-use super::rows::{Row, Table};
+use super::rows::{LEASE, Row, Table, read_lease};
 
 const VERSION: u32 = 1;
 /// Browsers are known to leave an open request without any answer; then labels stay in memory.
@@ -54,22 +54,37 @@ pub enum Ask<'a> {
     Count(Table),
 }
 
+/// What is to stand in a row in place of what stands there; `None` leaves it.
+pub type Decide = Box<dyn FnOnce(Option<String>) -> Option<String>>;
+
 /// An open connection; dropping it closes it once its transactions are over.
 pub struct Database {
     db: IdbDatabase,
+    /// What a commit promises: "strict" or "relaxed".
+    durability: &'static str,
+    /// There was none of this name before.
+    pub fresh: bool,
     closed: Rc<Cell<bool>>,
     _on_close: Closure<dyn FnMut()>,
 }
 
 impl Database {
     /// Opens the database, creating its tables where it is new.
-    pub async fn open(factory: &IdbFactory, name: &str) -> Result<Self, StoreError> {
+    pub async fn open(
+        factory: &IdbFactory,
+        name: &str,
+        durability: &'static str,
+    ) -> Result<Self, StoreError> {
+        let fresh = Rc::new(Cell::new(false));
         let request = factory.open_with_u32(name, VERSION).map_err(|error| exception(&error))?;
         // Given to the garbage collector with the request, not dropped here: an open that was given up
         // may still succeed, and must then neither leave a database without tables nor stay open.
         let build = Closure::once_into_js({
-            let request = request.clone();
-            move || create_tables(&request)
+            let (request, fresh) = (request.clone(), fresh.clone());
+            move || {
+                fresh.set(true);
+                create_tables(&request)
+            }
         });
         request.set_onupgradeneeded(Some(build.unchecked_ref()));
         let opened = heard(OPEN_MS, &|done, failed| {
@@ -100,7 +115,7 @@ impl Database {
         });
         db.set_onversionchange(Some(on_close.as_ref().unchecked_ref()));
         db.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Ok(Self { db, closed, _on_close: on_close })
+        Ok(Self { db, durability, fresh: fresh.get(), closed, _on_close: on_close })
     }
 
     /// Whether it was closed from outside.
@@ -108,9 +123,22 @@ impl Database {
         self.closed.get()
     }
 
-    /// Writes all rows or none; returns when they are on disk.
-    pub async fn write(&self, rows: &[Row]) -> Result<(), StoreError> {
+    /// Writes all rows or none; returns when they are on disk. With a `fence`, only while the lease of this
+    /// number is in force: [`StoreError::Fenced`] if another tab has taken it.
+    pub async fn write(&self, rows: &[Row], fence: Option<u64>) -> Result<(), StoreError> {
         let transaction = self.begin(&Table::ALL, "readwrite")?;
+        let fenced = Rc::new(Cell::new(false));
+        let check = fence.map(|fence| {
+            let (transaction, fenced) = (transaction.clone(), fenced.clone());
+            move |stored: Option<String>| {
+                if stored.as_deref().and_then(read_lease).is_some_and(|lease| lease.fence != fence) {
+                    fenced.set(true);
+                    let _ = transaction.abort();
+                }
+                None
+            }
+        });
+        let check = check.map(|check| self.answer(&transaction, LEASE, Box::new(check))).transpose();
         let issued = rows.iter().try_for_each(|((table, key), value)| {
             let store = transaction.object_store(table.name())?;
             let key = JsValue::from_str(key);
@@ -120,7 +148,44 @@ impl Database {
             }
             .map(drop)
         });
-        finish(&transaction, issued).await
+        let issued = check.as_ref().map(drop).map_err(Clone::clone).and(issued);
+        // One that is being committed cannot be aborted any more.
+        let ended = finish(&transaction, issued, fence.is_none()).await;
+        if fenced.get() { Err(StoreError::Fenced) } else { ended }
+    }
+
+    /// Writes to the settings' row `key` what `decide` makes of what stands there, if anything; nobody else writes
+    /// in between.
+    pub async fn exchange(&self, key: &str, decide: Decide) -> Result<(), StoreError> {
+        let transaction = self.begin(&[Table::Settings], "readwrite")?;
+        let answer = self.answer(&transaction, key, decide);
+        finish(&transaction, answer.as_ref().map(drop).map_err(Clone::clone), false).await
+    }
+
+    /// Reads a settings' row within a transaction and writes what `decide` makes of it. What is given back has to
+    /// live until the transaction is over.
+    fn answer(
+        &self,
+        transaction: &IdbTransaction,
+        key: &str,
+        decide: Decide,
+    ) -> Result<Closure<dyn FnMut()>, JsValue> {
+        let store = transaction.object_store(Table::Settings.name())?;
+        let key = JsValue::from_str(key);
+        let request = store.get(&key)?;
+        let decide = RefCell::new(Some(decide));
+        let hear = Closure::<dyn FnMut()>::new({
+            let request = request.clone();
+            move || {
+                let stored = request.result().ok().and_then(|value| value.as_string());
+                let decided = decide.borrow_mut().take().and_then(|decide| decide(stored));
+                if let Some(text) = decided {
+                    let _ = store.put_with_key(&JsValue::from_str(&text), &key);
+                }
+            }
+        });
+        request.set_onsuccess(Some(hear.as_ref().unchecked_ref()));
+        Ok(hear)
     }
 
     /// Answers all questions from one moment.
@@ -133,7 +198,7 @@ impl Database {
             requests.push(ask.request(&transaction)?);
             Ok(())
         });
-        finish(&transaction, issued).await?;
+        finish(&transaction, issued, true).await?;
         requests.iter().map(|request| request.result().map_err(|error| exception(&error))).collect()
     }
 
@@ -144,7 +209,7 @@ impl Database {
         }
         let options = Object::new();
         // Chromium's default has been "relaxed" since version 121: done before it is on disk.
-        let _ = Reflect::set(&options, &"durability".into(), &"strict".into());
+        let _ = Reflect::set(&options, &"durability".into(), &self.durability.into());
         let db: &DurableDatabase = self.db.unchecked_ref();
         db.transaction(&names, mode, &options).map_err(|error| {
             // Closed by the browser without an event: the next use opens it anew.
@@ -197,15 +262,21 @@ fn create_tables(request: &IdbOpenDbRequest) -> Result<(), JsValue> {
     Ok(())
 }
 
-/// Waits for `complete`; where not every request could be issued, takes all of them back.
-async fn finish(transaction: &IdbTransaction, issued: Result<(), JsValue>) -> Result<(), StoreError> {
+/// Waits for `complete`; where not every request could be issued, takes all of them back. `eager`: no answer has to
+/// be heard before it commits.
+async fn finish(
+    transaction: &IdbTransaction,
+    issued: Result<(), JsValue>,
+    eager: bool,
+) -> Result<(), StoreError> {
     let ended = heard(TRANSACTION_MS, &|done, failed| {
         transaction.set_oncomplete(Some(done));
         transaction.set_onabort(Some(failed));
     });
     match &issued {
         // Saves waiting for the answer of each request; an old browser that lacks it commits by itself.
-        Ok(()) => drop(transaction.unchecked_ref::<EagerTransaction>().commit()),
+        Ok(()) if eager => drop(transaction.unchecked_ref::<EagerTransaction>().commit()),
+        Ok(()) => {}
         Err(_) => drop(transaction.abort()),
     }
     let ended = ended.await;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
+use crate::domain::lease::Lease;
 use crate::domain::outbox::Batch;
 
 /// The object stores; keys and values are text.
@@ -49,9 +50,13 @@ pub enum Delivery {
     Waiting,
     /// The server does not want it.
     Refused(Arc<str>),
+    /// The server does not want it, and the person has given it up. It keeps its row: without one it would count
+    /// as sent.
+    Discarded,
 }
 
 const WAITING: &str = "waiting";
+const DISCARDED: &str = "discarded";
 const REFUSED: &str = "refused: ";
 
 impl Delivery {
@@ -60,12 +65,17 @@ impl Delivery {
         match self {
             Self::Waiting => WAITING.to_owned(),
             Self::Refused(why) => [REFUSED, why].concat(),
+            Self::Discarded => DISCARDED.to_owned(),
         }
     }
 
     /// As it was stored; what cannot be read waits, since sending twice does no harm.
     pub fn from_text(text: &str) -> Self {
-        text.strip_prefix(REFUSED).map_or(Self::Waiting, |why| Self::Refused(why.into()))
+        match text.strip_prefix(REFUSED) {
+            Some(why) => Self::Refused(why.into()),
+            None if text == DISCARDED => Self::Discarded,
+            None => Self::Waiting,
+        }
     }
 }
 
@@ -87,6 +97,30 @@ pub fn read_batch(id: &str, text: &str) -> Option<Batch> {
     let records: Vec<RecordId> = lines.map(|line| line.parse().ok()).collect::<Option<_>>()?;
     let (attempts, not_before) = (attempts.parse().ok()?, Timestamp(not_before.parse().ok()?));
     (!records.is_empty()).then_some(Batch { id, records, attempts, not_before })
+}
+
+/// The row of [`Table::Settings`] that holds the lease.
+pub const LEASE: &str = "lease";
+
+/// A lease as text: number, holder, until when.
+pub fn lease_text(lease: Lease) -> String {
+    format!("{} {} {}", lease.fence, lease.holder, lease.until.0)
+}
+
+/// The lease of a row; what cannot be read is none.
+pub fn read_lease(text: &str) -> Option<Lease> {
+    let mut parts = text.split(' ');
+    let (fence, holder) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some(Lease { fence, holder, until: Timestamp(parts.next()?.parse().ok()?) })
+}
+
+/// Whether a row is about the work of whoever sends: not a record, and not that it waits.
+pub fn is_senders((table, _): &Key, value: Option<&str>) -> bool {
+    match table {
+        Table::Batches => true,
+        Table::Outbox => value != Some(WAITING),
+        Table::Records | Table::Settings => false,
+    }
 }
 
 struct Held {
@@ -135,6 +169,11 @@ impl Unconfirmed {
         for held in self.rows.values_mut().filter(|held| held.stamp == stamp) {
             held.failed = true;
         }
+    }
+
+    /// Another tab sends by now: what this one has to say of its batches is out of date.
+    pub fn forget_senders(&mut self) {
+        self.rows.retain(|key, held| !is_senders(key, held.value.as_deref()));
     }
 
     /// There is no database: what is taken out needs no trace.

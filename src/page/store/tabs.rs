@@ -1,11 +1,9 @@
-//! Other elements of the same project, in this tab or another: what they hear, and who of them sends.
+//! Other elements of the same project, in this tab or another: what they hear.
 
 use std::cell::RefCell;
 
-use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, BroadcastChannel, MessageEvent};
+use web_sys::{BroadcastChannel, MessageEvent};
 
 use crate::domain::correction::Correction;
 use crate::domain::ident::RecordId;
@@ -91,83 +89,5 @@ fn understood(text: &str) -> Option<OtherTab> {
         }
         SENT => Some(OtherTab::Sent(lines.filter_map(|line| line.parse().ok()).collect())),
         _ => None,
-    }
-}
-
-#[wasm_bindgen]
-extern "C" {
-    type LockManager;
-
-    #[wasm_bindgen(method, catch)]
-    fn request(
-        this: &LockManager,
-        name: &str,
-        options: &Object,
-        granted: &Function,
-    ) -> Result<EndOfLock, JsValue>;
-
-    /// The promise of `request`: settled when the lock is given back or refused.
-    type EndOfLock;
-
-    #[wasm_bindgen(method)]
-    fn then(this: &EndOfLock, done: &Function, failed: &Function) -> JsValue;
-}
-
-/// The right to send, for as long as this lives.
-#[must_use]
-pub struct Lead {
-    _claim: Option<Claim>,
-}
-
-/// A lock that is held or waited for; dropping it gives up either.
-struct Claim {
-    release: Function,
-    wait: AbortController,
-    _granted: Closure<dyn FnMut() -> Promise>,
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let _ = self.release.call0(&JsValue::NULL);
-        self.wait.abort();
-    }
-}
-
-impl Lead {
-    /// Where there is nobody to share with.
-    pub fn alone() -> Self {
-        Self { _claim: None }
-    }
-
-    /// Resolves when the lock is ours. Where there are no locks (insecure context, opaque origin) it
-    /// resolves at once: two senders cost requests, but the records' ids make doubles harmless.
-    pub async fn take(name: &str) -> Self {
-        let locks = web_sys::window()
-            .and_then(|window| Reflect::get(&window.navigator(), &"locks".into()).ok())
-            .filter(JsValue::is_object);
-        let (Some(locks), Ok(wait)) = (locks, AbortController::new()) else { return Self::alone() };
-        let mut resolve = None;
-        let held = Promise::new(&mut |done, _| resolve = Some(done));
-        let Some(release) = resolve.take() else { return Self::alone() };
-        let ours = Promise::new(&mut |done, _| resolve = Some(done));
-        let Some(is_ours) = resolve else { return Self::alone() };
-
-        let granted = Closure::<dyn FnMut() -> Promise>::new({
-            let is_ours = is_ours.clone();
-            move || {
-                let _ = is_ours.call0(&JsValue::NULL);
-                held.clone()
-            }
-        });
-        let options = Object::new();
-        let _ = Reflect::set(&options, &"signal".into(), &wait.signal());
-        let asked =
-            locks.unchecked_ref::<LockManager>().request(name, &options, granted.as_ref().unchecked_ref());
-        let Ok(end) = asked else { return Self::alone() };
-        // Also when the browser refuses: then there is no lock to be had at all.
-        end.then(&is_ours, &is_ours);
-        let claim = Claim { release, wait, _granted: granted };
-        let _ = JsFuture::from(ours).await;
-        Self { _claim: Some(claim) }
     }
 }

@@ -27,6 +27,8 @@ pub enum Way {
     Download,
     /// Move over to the newer model.
     Newer,
+    /// Ask the page for a token.
+    LogIn,
 }
 
 /// The warnings, below one another, as long as they last.
@@ -43,6 +45,7 @@ pub fn Banner(
             Way::None => None,
             Way::Download => Some(words.download),
             Way::Newer => Some(words.take_newer),
+            Way::LogIn => Some(words.log_in),
         };
         let button = word.map(|word| {
             view! { <button type="button" class="button" on:click=clicked(move |_| on_way.run(way))>{word}</button> }.into_any()

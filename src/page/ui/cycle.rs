@@ -10,7 +10,7 @@ use crate::domain::item::ItemKey;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::learning::learner::{Gate, Lesson};
 use crate::domain::progress::Progress;
-use crate::domain::promise::Verdict;
+use crate::domain::promise::{Looks, Verdict};
 use crate::domain::session::PromiseView;
 use crate::page::desk::{ChartView, Download, Figures, SlipView};
 use crate::page::text::{Words, fill};
@@ -71,7 +71,7 @@ pub fn Cycle(
         <section class="pane pane--cycle" aria-labelledby="cycle-name">
             <div class="pane__head"><div><h2 id="cycle-name" tabindex="-1">{words.cycle}</h2><p>{words.cycle_hint}</p></div></div>
             <div class="pane__scroll cycle">
-                {lazy(move || promise.get().map(|p| promised(&p, words)))}
+                {lazy(move || promise.get().map(|p| promised(&p, labels.with(|labels| groups(&p, labels, words)), words)))}
                 <dl class="facts">{lazy(move || figures.with(|figures| facts(figures, counts.get(), words)))}</dl>
                 <div class="cycle__said" hidden=derived(move || !learns.get())>{lazy(lines)}</div>
                 <div class="slips" hidden=derived(no_slips)><h3>{words.slips}</h3><p>{words.slips_hint}</p><ul>{lazy(rows)}</ul></div>
@@ -102,10 +102,37 @@ pub(crate) fn promise_short(promise: &PromiseView, words: &Words) -> String {
     fill(template, &[("target", &target), ("needed", &count(needed, words))])
 }
 
-fn promised(promise: &PromiseView, words: &Words) -> AnyView {
+/// Where the promise of each label stands, if labels have their own; nothing while all are judged together.
+fn groups(promise: &PromiseView, labels: &LabelSet, words: &Words) -> Vec<AnyView> {
+    if promise.groups.len() < 2 {
+        return Vec::new();
+    }
+    let line = |(label, verdict): &(Option<LabelId>, Verdict)| {
+        let name = match label {
+            Some(id) => labels.get(*id).map_or_else(|| "".into(), |label| label.name.clone()),
+            None => words.promise_others.into(),
+        };
+        let (template, audits, errors, last) = match *verdict {
+            Verdict::Earned { threshold, audits, errors, .. } => {
+                let threshold = percent(f64::from(threshold), words);
+                (words.promise_group_earned, audits, errors, ("threshold", threshold))
+            }
+            Verdict::NotYet { audits, errors, needed } => {
+                (words.promise_group_not_yet, audits, errors, ("needed", count(needed, words)))
+            }
+        };
+        let (errors, n) = (count(errors, words), count(audits, words));
+        let gaps = [("label", &*name), ("errors", &errors), ("n", &n), (last.0, &last.1)];
+        view! { <li>{fill(template, &gaps)}</li> }.into_any()
+    };
+    promise.groups.iter().map(line).collect()
+}
+
+fn promised(promise: &PromiseView, groups: Vec<AnyView>, words: &Words) -> AnyView {
     let target = percent(promise.target.accuracy, words);
     let confidence = percent(promise.target.confidence, words);
-    let said = fill(words.promise_is, &[("target", &target), ("confidence", &confidence)]);
+    let is = if promise.looks == Looks::Any { words.promise_is_always } else { words.promise_is };
+    let said = fill(is, &[("target", &target), ("confidence", &confidence)]);
     let stands = match promise.verdict {
         Verdict::Earned { threshold, audits, errors, bound } => fill(
             words.promise_earned,
@@ -133,6 +160,7 @@ fn promised(promise: &PromiseView, words: &Words) -> AnyView {
             <h3>{words.promise}</h3><p>{said}</p>
             <i class="gauge" aria-hidden="true"><i style:inline-size=width></i></i>
             <p>{stands}</p>{broken}
+            {(!groups.is_empty()).then(|| view! { <ul class="promise__groups">{groups}</ul> }.into_any())}
         </div>
     }
     .into_any()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use crate::domain::diagnosis::Cause;
 use crate::domain::outbox::Hold;
 use crate::domain::session::DeliveryView;
 use crate::page::text::{Words, fill};
@@ -42,7 +43,9 @@ pub fn standing(view: &DeliveryView) -> (Standing, usize) {
         _ if !view.to_server && view.records == 0 => (Standing::Nothing, 0),
         _ if !view.to_server => (Standing::Saved, view.records),
         Some(Hold::Offline) => (Standing::Offline, waiting),
-        Some(Hold::Unauthorized(_) | Hold::WrongAddress(_) | Hold::RetryAt(..)) if waiting > 0 => {
+        Some(Hold::Unauthorized(_) | Hold::WrongAddress(_) | Hold::RetryAt { .. } | Hold::GaveUp { .. })
+            if waiting > 0 =>
+        {
             (Standing::Held, waiting)
         }
         _ if waiting + view.unsaved > 0 => (Standing::Sending, waiting + view.unsaved),
@@ -96,10 +99,49 @@ pub fn obstacle(view: &DeliveryView, words: &Words) -> Option<String> {
     Some(match view.hold.as_ref()? {
         Hold::Offline => words.hold_offline.to_owned(),
         Hold::OtherTab => words.hold_other_tab.to_owned(),
-        Hold::RetryAt(_, last) => why(words.hold_retry, last),
+        Hold::RetryAt { why: last, .. } => why(words.hold_retry, last),
+        Hold::GaveUp { why: last, .. } => why(words.hold_gave_up, last),
         Hold::Unauthorized(last) => why(words.hold_unauthorized, last),
         Hold::WrongAddress(last) => why(words.hold_address, last),
     })
+}
+
+/// What stands in the way, and what mends it, in a sentence.
+#[must_use]
+pub fn cause_in_words(cause: &Cause, words: &Words) -> String {
+    let template = match cause {
+        Cause::None(_) => words.cause_none,
+        Cause::Somebody => words.cause_somebody,
+        Cause::Lacks(_) => words.cause_lacks,
+        Cause::Offline => words.cause_offline,
+        Cause::NoToken => words.cause_no_token,
+        Cause::PagePolicy => words.cause_page_policy,
+        Cause::Mixed => words.cause_mixed,
+        Cause::Unreachable => words.cause_unreachable,
+        Cause::Tls => words.cause_tls,
+        Cause::TimedOut => words.cause_timed_out,
+        Cause::Redirect => words.cause_redirect,
+        Cause::Preflight => words.cause_preflight,
+        Cause::Headers(_) => words.cause_headers,
+        Cause::MethodNotAllowed => words.cause_method_not_allowed,
+        Cause::Origin => words.cause_origin,
+        Cause::Credentials => words.cause_credentials,
+        Cause::Unauthorized => words.cause_unauthorized,
+        Cause::Forbidden => words.cause_forbidden,
+        Cause::NotFound => words.cause_not_found,
+        Cause::WrongMethod => words.cause_wrong_method,
+        Cause::WrongType => words.cause_wrong_type,
+        Cause::TooMany => words.cause_too_many,
+        Cause::ServerFails(_) => words.cause_server_fails,
+        Cause::WebPage => words.cause_web_page,
+        Cause::NotConfirmed => words.cause_not_confirmed,
+    };
+    let (why, status) = match cause {
+        Cause::Headers(why) | Cause::Lacks(why) => (&**why, String::new()),
+        Cause::None(status) | Cause::ServerFails(status) => ("", status.to_string()),
+        _ => ("", String::new()),
+    };
+    fill(template, &[("why", why), ("status", &status)])
 }
 
 /// In which form answers are downloaded.
@@ -118,7 +160,14 @@ pub enum Form {
 pub fn Delivery(
     words: &'static Words,
     #[prop(into)] delivery: Signal<DeliveryView>,
+    /// Whether the browser has promised to keep the store.
+    #[prop(into)]
+    persisted: Signal<Option<bool>>,
+    /// What the test of the connection has found, `Some(None)` while it looks.
+    #[prop(into)]
+    connection: Signal<Option<Option<Cause>>>,
     on_send: Callback<()>,
+    on_test: Callback<()>,
     on_download: Callback<Form>,
     /// The list of refused records.
     children: Children,
@@ -149,6 +198,19 @@ pub fn Delivery(
                     <p>{obstacle}</p>
                     <button type="button" class="button" on:click=clicked(move |_| on_send.run(()))>{words.send_now}</button>
                 </div>
+                <div class="connection" hidden=derived(move || !to_server())>
+                    <button type="button" class="button" on:click=clicked(move |_| on_test.run(()))>{words.test}</button>
+                    <p role="status" data-cause=derived(move || connection.with(|found| found.as_ref().map(|found| found.as_ref().map_or("", Cause::name))))>
+                        {derived(move || connection.with(|found| match found {
+                            None => String::new(),
+                            Some(None) => words.testing.to_owned(),
+                            Some(Some(cause)) => cause_in_words(cause, words),
+                        }))}
+                    </p>
+                </div>
+                <p class="kept" hidden=derived(move || persisted.get().is_none())>
+                    {derived(move || if persisted.get() == Some(true) { words.store_kept } else { words.store_may_go })}
+                </p>
                 {children()}
             </div>
         </section>
@@ -172,7 +234,7 @@ mod tests {
             standing(&DeliveryView { refused: 2, volatile: 1, ..to_server() }),
             (Standing::Unsaved, 1)
         );
-        let hold = Some(Hold::RetryAt(Timestamp(0), "503".into()));
+        let hold = Some(Hold::RetryAt { at: Timestamp(0), since: Timestamp(0), why: "503".into() });
         assert_eq!(standing(&DeliveryView { waiting: 4, hold, ..to_server() }), (Standing::Held, 4));
     }
 

@@ -103,6 +103,7 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
             <Banner words warnings=derived(move || warnings(desk, words))
                 on_way=callback(move |way| match way {
                     Way::Newer => desk.order(Order::TakeNewer),
+                    Way::LogIn => desk.order(Order::LogIn),
                     Way::Download | Way::None => desk.order(Order::Download(Download::JsonLines)),
                 }) />
             <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
@@ -173,8 +174,12 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
                 desk.refused.with(|refused| refused.iter().map(record).collect())
             };
             view! {
-                <Delivery words delivery=desk.delivery on_send=callback(move |()| desk.notice(Notice::ResumeDelivery)) on_download>
-                    <Refused words records=derived(records) on_retry=callback(move |ids| desk.notice(Notice::RetryRefused(ids))) on_download />
+                <Delivery words delivery=desk.delivery persisted=desk.persisted
+                    connection=derived(move || desk.tested.get().then(|| desk.connection.get()))
+                    on_send=callback(move |()| desk.notice(Notice::ResumeDelivery))
+                    on_test=callback(move |()| desk.order(Order::TestConnection)) on_download>
+                    <Refused words records=derived(records) on_retry=callback(move |ids| desk.notice(Notice::RetryRefused(ids)))
+                        on_delete=callback(move |ids| desk.notice(Notice::DiscardRefused(ids))) on_download />
                 </Delivery>
             }
             .into_any()
@@ -376,7 +381,14 @@ fn warnings(desk: Desk, words: &Words) -> Vec<Warning> {
 
 fn warning(trouble: &Trouble, words: &Words) -> Warning {
     let (said, more, way) = match trouble {
-        Trouble::NoStore(_) => (words.unsaved, words.unsaved_until.into(), Way::Download),
+        Trouble::NoStore(why) => {
+            (words.unsaved, fill(words.unsaved_until, &[("why", why)]).into(), Way::Download)
+        }
+        Trouble::Emptied(n) => {
+            (words.emptied, words.counted(words.emptied_hint, *n, &count(*n, words)).into(), Way::None)
+        }
+        Trouble::Old => (words.old, words.old_hint.into(), Way::Download),
+        Trouble::NoToken => (words.no_token, words.no_token_hint.into(), Way::LogIn),
         Trouble::ItemsBrokeOff(why) => (words.items_broke_off, why.clone(), Way::None),
         Trouble::NoWorkers => (words.no_workers, words.doubt_no_model.into(), Way::None),
         Trouble::NoLearner => (words.no_learner, words.no_learner_hint.into(), Way::None),

@@ -8,6 +8,7 @@ use crate::domain::ident::RecordId;
 use crate::page::text::Words;
 
 use super::delivery::Form;
+use super::figures::count;
 use super::lean::{clicked, derived, lazy};
 
 /// One refused record.
@@ -30,10 +31,21 @@ pub fn Refused(
     words: &'static Words,
     #[prop(into)] records: Signal<Vec<RefusedRecord>>,
     on_retry: Callback<Vec<RecordId>>,
+    on_delete: Callback<Vec<RecordId>>,
     on_download: Callback<Form>,
 ) -> AnyView {
-    let everything =
-        move |_| on_retry.run(records.with_untracked(|records| records.iter().map(|r| r.id).collect()));
+    // Asked about before they are given up.
+    let doomed = RwSignal::new(Vec::<RecordId>::new());
+    let all = move || records.with_untracked(|records| records.iter().map(|r| r.id).collect::<Vec<_>>());
+    let everything = move |_| on_retry.run(all());
+    let asked = derived(move || {
+        let n = doomed.with(Vec::len);
+        if n == 0 { String::new() } else { words.counted(words.delete_asked, n, &count(n, words)) }
+    });
+    let delete = move |_| {
+        on_delete.run(doomed.get_untracked());
+        doomed.set(Vec::new());
+    };
     let row = move |record: RefusedRecord| {
         let id = record.id;
         view! {
@@ -42,7 +54,10 @@ pub fn Refused(
                     <p class="row__name"><bdi>{record.item}</bdi></p>
                     <p class="row__why">{record.why}</p>
                 </div>
-                <button type="button" class="button" on:click=clicked(move |_| on_retry.run(vec![id]))>{words.retry}</button>
+                <div class="buttons">
+                    <button type="button" class="button" on:click=clicked(move |_| on_retry.run(vec![id]))>{words.retry}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| doomed.set(vec![id]))>{words.delete}</button>
+                </div>
             </li>
         }
         .into_any()
@@ -54,6 +69,14 @@ pub fn Refused(
                 <div class="buttons">
                     <button type="button" class="button" on:click=everything>{words.retry_all}</button>
                     <button type="button" class="button" on:click=clicked(move |_| on_download.run(Form::Refused))>{words.download_refused}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| doomed.set(all()))>{words.delete_all}</button>
+                </div>
+            </div>
+            <div class="obstacle" role="alertdialog" aria-label=words.delete hidden=derived(move || doomed.with(Vec::is_empty))>
+                <p>{asked}</p>
+                <div class="buttons">
+                    <button type="button" class="button" on:click=clicked(delete)>{words.delete_sure}</button>
+                    <button type="button" class="button" on:click=clicked(move |_| doomed.set(Vec::new()))>{words.keep}</button>
                 </div>
             </div>
             <ul class="rows">{lazy(move || records.get().into_iter().take(ROWS).map(row).collect::<Vec<_>>())}</ul>

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::config;
 use crate::reader::{Problem, Problems, decimal, read};
 use crate::wire::address;
+use crate::wire::delivery::preset;
 
 /// Each attribute that is a shorthand, with the keys that it stands for.
 pub const ATTRIBUTES: &[(&str, &[&str])] = &[
@@ -34,7 +35,15 @@ pub fn overlay(document: Json, attributes: &[(&str, &str)]) -> Result<Json, Prob
         let mut alone = Json::Object(Map::new());
         place(&mut alone, keys, json.clone());
         match read(&alone, |node| config(&node)) {
-            Ok(_) => place(&mut document, keys, json),
+            Ok(_) => {
+                place(&mut document, keys, json);
+                // A threshold takes the place of a target, as it does while the page is open.
+                if *name == "accept-at"
+                    && let Some(Json::Object(policy)) = document.get_mut("policy")
+                {
+                    policy.remove("target");
+                }
+            }
             Err(why) => problems.extend(why.0.into_iter().map(|problem| Problem {
                 path: format!("{name}=\"{}\"", value.chars().take(60).collect::<String>()),
                 ..problem
@@ -80,11 +89,39 @@ pub fn merge(below: Json, above: Json) -> Json {
 /// Makes the relative addresses of a configuration file absolute: they are meant relative to the file.
 #[must_use]
 pub fn rebase(mut document: Json, resolve: &dyn Fn(&str) -> Option<String>) -> Json {
-    for pointer in ["/model", "/model/url", "/model/head", "/items", "/items/url", "/delivery/url"] {
-        let Some(Json::String(text)) = document.pointer_mut(pointer) else { continue };
-        if !text.trim().is_empty() && address::scheme(text).is_none() {
-            *text = resolve(text).unwrap_or_else(|| text.clone());
+    for pointer in ["/model", "/model/url", "/model/head", "/items", "/items/url"] {
+        if let Some(Json::String(text)) = document.pointer_mut(pointer) {
+            absolute(text, text.len(), resolve);
+        }
+    }
+    for pointer in ["/delivery/url", "/delivery/params/url"] {
+        if let Some(Json::String(text)) = document.pointer_mut(pointer) {
+            // What is filled in later is no address yet.
+            absolute(text, text.find('{').unwrap_or(text.len()), resolve);
+        }
+    }
+    let presets = match document.pointer_mut("/delivery/preset") {
+        Some(Json::Array(several)) => several,
+        Some(one) => std::slice::from_mut(one),
+        None => &mut [],
+    };
+    for preset in presets {
+        if let Json::String(text) = preset
+            && !preset::is_name(text)
+        {
+            absolute(text, text.len(), resolve);
         }
     }
     document
+}
+
+/// Makes the first `length` bytes of an address absolute, if they are a relative one.
+fn absolute(text: &mut String, length: usize, resolve: &dyn Fn(&str) -> Option<String>) {
+    let (start, rest) = text.split_at(length);
+    if !start.trim().is_empty()
+        && address::scheme(start).is_none()
+        && let Some(resolved) = resolve(start)
+    {
+        *text = resolved + rest;
+    }
 }

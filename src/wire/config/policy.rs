@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::policy::{Bound, Condition, MOST_CONDITIONS, MetaTest, NOTHING, Policy};
-use crate::domain::promise::Target;
+use crate::domain::promise::{Looks, Target};
 use crate::domain::session::TargetRules;
 use crate::reader::{Node, Problem, Problems};
 use crate::wire::correction::from_json;
@@ -149,6 +149,9 @@ pub(super) fn policy(node: &Node<'_>) -> Option<WrittenPolicy> {
     })
 }
 
+/// At which moments a promise holds, as it is written.
+const LOOKS: [(&str, Looks); 2] = [("fixed", Looks::Fixed), ("any", Looks::Any)];
+
 /// `0.95`, or an object of accuracy and how it is checked.
 fn target(node: &Node<'_>) -> Option<TargetRules> {
     let accuracy = |node: &Node<'_>| node.number(0.5..=0.999);
@@ -158,7 +161,8 @@ fn target(node: &Node<'_>) -> Option<TargetRules> {
     if !node.value().is_object() {
         return node.wrong("a number from 0.5 to 0.999, or an object with such an accuracy");
     }
-    let fields = node.object(&["accuracy", "confidence", "audits", "monitor", "seed", "per_label"])?;
+    let fields =
+        node.object(&["accuracy", "confidence", "audits", "monitor", "seed", "per_label", "looks"])?;
     let accuracy = fields.required("accuracy").and_then(|node| accuracy(&node));
     let mut rules = TargetRules::usual(accuracy.unwrap_or(Target::default().accuracy));
     fields.fill("confidence", &mut rules.target.confidence, |node| node.number(0.5..=0.999));
@@ -169,6 +173,7 @@ fn target(node: &Node<'_>) -> Option<TargetRules> {
     }
     fields.fill("seed", &mut rules.seed, seed);
     fields.fill("per_label", &mut rules.per_label, |node| node.boolean());
+    fields.fill("looks", &mut rules.looks, |node| node.choice(&LOOKS));
     accuracy.map(|_| rules)
 }
 

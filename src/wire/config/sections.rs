@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use super::policy::{Named, seed};
 use crate::domain::label::{LabelId, LabelSet};
-use crate::domain::outbox::DeliveryRules;
 use crate::domain::queue::Strategy;
 use crate::input::image::DEFAULT_PIXEL_LIMIT;
 use crate::reader::{Node, Problems};
 use crate::wire::address;
 use crate::wire::manifest::{MAX_MODEL_BYTES, optional};
-use crate::wire::reply::Confirm;
 
 /// Where the model's manifest is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,59 +145,20 @@ impl Keys {
     }
 }
 
-/// How records are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// `POST`.
-    Post,
-    /// `PUT`.
-    Put,
+/// What the browser's store promises of an answer that is shown as saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk: it outlives a power failure.
+    #[default]
+    Strict,
+    /// It is with the operating system: it outlives the browser's crash, not the machine's.
+    Relaxed,
 }
 
-/// What a request's body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyFormat {
-    /// A JSON list of records, `application/json`.
-    Array,
-    /// A record a line, `application/x-ndjson`.
-    JsonLines,
-    /// One record, `application/json`; one request a record.
-    Single,
-}
-
-/// Where records go and how.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
-    /// Absolute or relative to the page; `None`: records stay in the browser until they are downloaded.
-    pub url: Option<Arc<str>>,
-    /// The request's method.
-    pub method: Method,
-    /// Headers beside those that the delivery sets itself; no name stands twice.
-    pub headers: Vec<(Arc<str>, Arc<str>)>,
-    /// What the body is.
-    pub format: BodyFormat,
-    /// Whether what the model settled is recorded and sent, too.
-    pub accepted: bool,
-    /// Batches and retries.
-    pub rules: DeliveryRules,
-    /// After this a request counts as unanswered, milliseconds.
-    pub timeout_ms: u32,
-    /// How the server says that it has a record.
-    pub confirm: Confirm,
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        Self {
-            url: None,
-            method: Method::Post,
-            headers: Vec::new(),
-            format: BodyFormat::Array,
-            accepted: false,
-            rules: DeliveryRules::default(),
-            timeout_ms: 30_000,
-            confirm: Confirm::default(),
-        }
+impl Durability {
+    /// Reads it.
+    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
+        node.choice(&[("strict", Self::Strict), ("relaxed", Self::Relaxed)])
     }
 }
 
@@ -321,135 +280,4 @@ fn key(node: &Node<'_>) -> Option<Arc<str>> {
         }
         _ => node.wrong(expected),
     }
-}
-
-pub(super) fn delivery(node: &Node<'_>) -> Option<Delivery> {
-    let fields = node.object(&[
-        "url",
-        "method",
-        "headers",
-        "batch_size",
-        "format",
-        "accepted",
-        "retry",
-        "timeout_ms",
-        "confirm",
-    ])?;
-    let mut to = Delivery::default();
-    fields.fill("url", &mut to.url, |node| {
-        let url = address::read(node, &["http", "https"], "an http or https address, or a relative one")?;
-        Some(Some(url.into()))
-    });
-    fields
-        .fill("method", &mut to.method, |node| node.choice(&[("POST", Method::Post), ("PUT", Method::Put)]));
-    fields.fill("headers", &mut to.headers, headers);
-    fields.fill("format", &mut to.format, |node| {
-        node.choice(&[
-            ("array", BodyFormat::Array),
-            ("jsonl", BodyFormat::JsonLines),
-            ("single", BodyFormat::Single),
-        ])
-    });
-    if to.format == BodyFormat::Single {
-        to.rules.batch_most = 1;
-        fields.fill("batch_size", &mut to.rules.batch_most, |node| match node.integer(1..=1_000)? {
-            1 => Some(1),
-            _ => node.wrong("1, or no batch_size: a request of format \"single\" holds one record"),
-        });
-    } else {
-        fields.fill("batch_size", &mut to.rules.batch_most, |node| {
-            usize::try_from(node.integer(1..=1_000)?).ok()
-        });
-    }
-    fields.fill("accepted", &mut to.accepted, |node| node.boolean());
-    if let Some(rules) = fields.optional("retry").and_then(|node| retry(&node, to.rules)) {
-        to.rules = rules;
-    }
-    fields.fill("timeout_ms", &mut to.timeout_ms, |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
-    fields.fill("confirm", &mut to.confirm, |node| {
-        node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
-    });
-    Some(to)
-}
-
-fn retry(node: &Node<'_>, standard: DeliveryRules) -> Option<DeliveryRules> {
-    let fields = node.object(&["base_ms", "cap_ms"])?;
-    let base = optional(&fields, "base_ms", |node| node.integer(100..=60_000));
-    let cap = optional(&fields, "cap_ms", |node| node.integer(1_000..=86_400_000));
-    let retry_base_ms = base?.unwrap_or(standard.retry_base_ms);
-    let retry_cap_ms = cap?.unwrap_or(standard.retry_cap_ms);
-    if retry_base_ms > retry_cap_ms {
-        let found = format!("a base of {retry_base_ms} ms above the cap of {retry_cap_ms} ms");
-        return node.report(found, "base_ms not above cap_ms");
-    }
-    Some(DeliveryRules { retry_base_ms, retry_cap_ms, ..standard })
-}
-
-fn headers(node: &Node<'_>) -> Option<Vec<(Arc<str>, Arc<str>)>> {
-    let mut names = std::collections::HashSet::new();
-    let each: Vec<_> = node
-        .open_object()?
-        .each()
-        .map(|(name, node)| {
-            let value = header_value(&node);
-            let lower = name.to_ascii_lowercase();
-            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            if name.is_empty() || !name.bytes().all(token) {
-                return node
-                    .report(format!("the header name {name:?}"), "a name of letters, digits and hyphens");
-            }
-            if lower == "idempotency-key" {
-                return node
-                    .report("Idempotency-Key", "other headers: the delivery makes a key for each batch");
-            }
-            if browsers_own(&lower) {
-                let found = format!("{name}, which browsers let no page set");
-                return node.report(found, "other headers");
-            }
-            if !names.insert(lower) {
-                return node
-                    .report(format!("{name} a second time"), "each header once, in any case of letters");
-            }
-            Some((Arc::from(name), value?))
-        })
-        .collect();
-    each.into_iter().collect()
-}
-
-/// What `Headers` takes: Latin-1 without line ends.
-fn header_value(node: &Node<'_>) -> Option<Arc<str>> {
-    let text = node.text()?;
-    match text.chars().all(|c| (' '..='\u{ff}').contains(&c) && c != '\u{7f}') {
-        true => Some(text.into()),
-        false => node.wrong("a text of Latin-1 characters without line ends"),
-    }
-}
-
-/// The Fetch standard's forbidden request headers (<https://fetch.spec.whatwg.org/#forbidden-request-header>):
-/// a browser drops them without a word.
-fn browsers_own(lower: &str) -> bool {
-    const NAMES: [&str; 21] = [
-        "accept-charset",
-        "accept-encoding",
-        "access-control-request-headers",
-        "access-control-request-method",
-        "connection",
-        "content-length",
-        "cookie",
-        "cookie2",
-        "date",
-        "dnt",
-        "expect",
-        "host",
-        "keep-alive",
-        "origin",
-        "referer",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-    ];
-    NAMES.contains(&lower) || lower.starts_with("proxy-") || lower.starts_with("sec-")
 }

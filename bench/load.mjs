@@ -1,0 +1,285 @@
+// The collector under load on loopback: JSON lines on stdout, as `make bench` prints them. Arguments: docs/scale.md.
+//
+//   node bench/load.mjs [sqlite] [postgres] [fleet] [work] [records=N] [senders=N] [batch=N]
+//
+// COLLECTOR names the binary. PostgreSQL is Debian's, started in a temporary folder with its usual settings: every
+// commit waits for the disk.
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import { createServer } from 'node:net';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { failed, figure, missedTargets, say } from './report.mjs';
+
+const PARTS = ['sqlite', 'postgres', 'fleet', 'work'];
+const numbers = { records: 100_000, senders: 20, batch: 50 };
+const parts = new Set();
+for (const word of process.argv.slice(2)) {
+  const [key, value] = word.split('=');
+  if (PARTS.includes(word)) parts.add(word);
+  else if (key in numbers && Number.isInteger(Number(value)) && Number(value) > 0) numbers[key] = Number(value);
+  else {
+    say(`load: ${word} is not known: expected ${PARTS.join(', ')}, records=N, senders=N or batch=N`);
+    process.exit(2);
+  }
+}
+if (parts.size === 0) PARTS.forEach((part) => parts.add(part));
+const { records, senders, batch } = numbers;
+const binary = process.env.COLLECTOR;
+if (!binary || !existsSync(binary)) {
+  say('load: COLLECTOR must name the built collector; `make load` builds it and says so');
+  process.exit(2);
+}
+
+const example = fileURLToPath(new URL('../tests/fixtures/record.v1.correction.json', import.meta.url));
+const template = JSON.parse(execFileSync('cat', [example], { encoding: 'utf8' }));
+const idOf = (n) => `019b76da-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
+const recordOf = (n) => JSON.stringify({ ...template, id: idOf(n), item_id: `item-${n}` });
+
+/** Runs until `close()`. */
+async function collector(args, env = {}) {
+  const child = spawn(binary, ['--port', '0', ...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const url = await new Promise((resolve, reject) => {
+    child.stdout.once('data', (bytes) => resolve(String(bytes).trim()));
+    child.once('exit', (code) => reject(new Error(`the collector ended (${code}) before it said its address`)));
+  });
+  return { url, kill: () => child.kill('SIGKILL'), close: () => (child.kill(), ended) };
+}
+
+/** A PostgreSQL of its own; it refuses to run as root, who gives it to nobody. */
+async function postgres() {
+  const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql').sort() : [];
+  if (versions.length === 0) throw new Error('no PostgreSQL: tools/setup.sh test installs it');
+  const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`;
+  const folder = await mkdtemp(join(tmpdir(), 'hitl-load-pg-'));
+  const port = await new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port: free } = server.address();
+      server.close(() => resolve(free));
+    });
+  });
+  const root = process.getuid() === 0;
+  if (root) execFileSync('chown', ['nobody', folder]);
+  const as = root ? ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups', 'env', 'HOME=/nonexistent'] : ['env'];
+  const [first, ...rest] = as;
+  const options = { cwd: folder, stdio: 'ignore' };
+  execFileSync(first, [...rest, `${bin}/initdb`, '-D', `${folder}/db`, '-U', 'hitl', '-A', 'trust', '-E', 'UTF8', '--locale=C'], options);
+  const child = spawn(first, [...rest, `${bin}/postgres`, '-D', `${folder}/db`, '-k', folder, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'], options);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const psql = (database, sql) =>
+    execFileSync(`${bin}/psql`, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(port), '-U', 'hitl', '-d', database, '-c', sql], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  for (let tries = 0; ; tries += 1) {
+    try {
+      psql('postgres', 'SELECT 1');
+      break;
+    } catch (error) {
+      if (tries > 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  let made = 0;
+  return {
+    version: versions.at(-1),
+    database() {
+      made += 1;
+      psql('postgres', `CREATE DATABASE load${made}`);
+      return `postgres://hitl@127.0.0.1:${port}/load${made}`;
+    },
+    async close() {
+      child.kill('SIGINT');
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function request(url, { method = 'GET', body, agent, type = 'application/x-ndjson' } = {}) {
+  return new Promise((resolve, reject) => {
+    const headers = body === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    const sent = http.request(url, { method, headers, agent, timeout: 30_000 }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part) => (text += part));
+      response.on('end', () => resolve({ status: response.statusCode, text }));
+      response.on('error', reject);
+    });
+    sent.on('error', reject).on('timeout', () => sent.destroy(new Error('no answer within 30 s')));
+    sent.end(body);
+  });
+}
+
+const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
+
+/** All records from all senders at once; `stored(count)` hears of progress. A sender without an answer asks the next. */
+async function pour(urls, onStored = () => {}) {
+  const waits = [];
+  let stored = 0;
+  let duplicate = 0;
+  let retried = 0;
+  // Made beforehand: what is measured is the collector.
+  const bodies = [];
+  for (let n = 0; n < records; n += batch) {
+    bodies.push(Array.from({ length: Math.min(batch, records - n) }, (_, i) => recordOf(n + i)).join('\n'));
+  }
+  const begun = performance.now();
+  let next = 0;
+  await Promise.all(Array.from({ length: senders }, async (_, sender) => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    let at = sender;
+    while (next < bodies.length) {
+      const body = bodies[next];
+      next += 1;
+      for (let attempt = 0; ; attempt += 1) {
+        const sent = performance.now();
+        let answer = null;
+        try {
+          answer = await request(`${urls[at % urls.length]}records`, { method: 'POST', body, agent });
+        } catch {
+          // Refused or broken off: it may have been stored.
+        }
+        if (answer?.status === 200) {
+          waits.push(performance.now() - sent);
+          const said = JSON.parse(answer.text);
+          if (said.refused) throw new Error(`refused: ${answer.text.slice(0, 300)}`);
+          stored += said.stored;
+          duplicate += said.duplicate;
+          onStored(stored);
+          break;
+        }
+        if (attempt > 200) throw new Error(`no collector takes the batch: ${answer?.status}`);
+        retried += 1;
+        at += 1;
+      }
+    }
+    agent.destroy();
+  }));
+  const seconds = (performance.now() - begun) / 1000;
+  waits.sort((a, b) => a - b);
+  return { seconds, stored, duplicate, retried, p50_ms: quantile(waits, 0.5), p95_ms: quantile(waits, 0.95) };
+}
+
+const conditions = () => ({ records, senders, batch, cores: availableParallelism(), load_average: Number(loadavg()[0].toFixed(1)) });
+const round = (ms) => Number(ms.toFixed(2));
+
+function rate(metric, run, more = {}) {
+  figure({
+    metric, value: records / run.seconds, unit: 'records/s',
+    more: { ...conditions(), p50_ms: round(run.p50_ms), p95_ms: round(run.p95_ms), ...more },
+  });
+}
+
+/** What is there in the end against what was sent. */
+async function audit(metric, url, run, more) {
+  const { text } = await request(`${url}export?what=all`);
+  const lines = text.split('\n').filter(Boolean);
+  const ids = new Set(lines.map((line) => JSON.parse(line).id));
+  let lost = 0;
+  for (let n = 0; n < records; n += 1) if (!ids.has(idOf(n))) lost += 1;
+  figure({ metric: `${metric}.lost`, value: lost, unit: 'count', target: { of: 'value', at_most: 0 }, more: { ...conditions(), ...more } });
+  figure({ metric: `${metric}.doubled`, value: lines.length - ids.size, unit: 'count', target: { of: 'value', at_most: 0 }, more: conditions() });
+}
+
+/** 5,000 items handed out to 20 annotators, three answers an item, ten items at a time. */
+async function handOut(metric, one) {
+  const count = 5_000;
+  const list = Array.from({ length: count }, (_, n) => JSON.stringify({ id: `item-${n}`, numbers: [n] })).join('\n');
+  await request(`${one.url}items`, { method: 'POST', body: list });
+  const waits = [];
+  let given = 0;
+  let n = 0;
+  const begun = performance.now();
+  await Promise.all(Array.from({ length: 20 }, async (_, annotator) => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    for (;;) {
+      const sent = performance.now();
+      const answer = await request(`${one.url}items?lease=600&count=10&annotator=a${annotator}`, { agent });
+      waits.push(performance.now() - sent);
+      if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}`);
+      const items = answer.text.split('\n').filter(Boolean).map((line) => JSON.parse(line).id);
+      if (items.length === 0) break;
+      given += items.length;
+      const body = items.map((item) => {
+        n += 1;
+        return JSON.stringify({ ...template, id: idOf(10_000_000 + n), item_id: item, annotator: `a${annotator}` });
+      }).join('\n');
+      const stored = await request(`${one.url}records`, { method: 'POST', body, agent });
+      if (stored.status !== 200) throw new Error(`${stored.status} ${stored.text}`);
+    }
+    agent.destroy();
+  }));
+  const seconds = (performance.now() - begun) / 1000;
+  waits.sort((a, b) => a - b);
+  figure({
+    metric, value: given / seconds, unit: 'items/s',
+    more: { items: count, annotators: 20, answers_per_item: 3, p50_ms: round(quantile(waits, 0.5)), p95_ms: round(quantile(waits, 0.95)), cores: availableParallelism(), load_average: Number(loadavg()[0].toFixed(1)) },
+  });
+  figure({ metric: `${metric}.given`, value: given, unit: 'count', target: { of: 'value', at_least: 3 * count }, more: { wanted: 3 * count } });
+}
+
+const open = [];
+async function part(name, run) {
+  if (![...name.split('.')].some((word) => parts.has(word))) return;
+  say(`load: ${name}`);
+  try {
+    await run();
+  } catch (error) {
+    failed({ metric: `collector.${name}`, reason: error });
+  } finally {
+    await Promise.all(open.splice(0).map((one) => one.close()));
+  }
+}
+const keep = (one) => (open.push(one), one);
+
+const data = await mkdtemp(join(tmpdir(), 'hitl-load-'));
+const needed = ['postgres', 'fleet', 'work'].some((name) => parts.has(name));
+const server = needed ? await postgres() : null;
+try {
+  await part('sqlite', async () => {
+    const one = keep(await collector(['--data', join(data, 'one')]));
+    const run = await pour([one.url]);
+    rate('collector.sqlite.records', run);
+    await audit('collector.sqlite', one.url, run);
+  });
+  await part('postgres', async () => {
+    const one = keep(await collector([], { DATABASE_URL: server.database() }));
+    const run = await pour([one.url]);
+    rate('collector.postgres.records', run, { postgres: server.version });
+    await audit('collector.postgres', one.url, run);
+  });
+  await part('fleet', async () => {
+    const url = server.database();
+    const three = await Promise.all([0, 1, 2].map(() => collector([], { DATABASE_URL: url })));
+    three.forEach(keep);
+    const run = await pour(three.map((one) => one.url));
+    rate('collector.fleet.records', run, { collectors: 3, postgres: server.version });
+    await audit('collector.fleet', three[0].url, run);
+  });
+  await part('fleet', async () => {
+    const url = server.database();
+    const three = await Promise.all([0, 1, 2].map(() => collector([], { DATABASE_URL: url })));
+    three.forEach(keep);
+    let killed = false;
+    const run = await pour(three.map((one) => one.url), (stored) => {
+      if (killed || stored < records / 3) return;
+      killed = true;
+      three[1].kill();
+    });
+    rate('collector.fleet_one_killed.records', run, { collectors: 3, killed: 1, requests_repeated: run.retried, postgres: server.version });
+    await audit('collector.fleet_one_killed', three[0].url, run, { requests_repeated: run.retried });
+  });
+  await part('work', async () => {
+    const one = keep(await collector(['--data', join(data, 'work'), '--answers-per-item', '3']));
+    await handOut('collector.sqlite.work', one);
+  });
+  await part('work', async () => {
+    const one = keep(await collector(['--answers-per-item', '3'], { DATABASE_URL: server.database() }));
+    await handOut('collector.postgres.work', one);
+  });
+} finally {
+  await server?.close();
+  await rm(data, { recursive: true, force: true });
+}
+process.exit(missedTargets() > 0 ? 1 : 0);

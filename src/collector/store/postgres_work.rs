@@ -1,0 +1,214 @@
+//! The work list in PostgreSQL: rows are locked while they are looked at, and whoever else asks passes them by.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Transaction;
+
+use super::postgres::{Postgres, again, broken_off, folded, read_row};
+use super::{Outcome, StoreError};
+use crate::collector::work::{Candidate, Entry, Handed, Loaded, Wanted, WorkCounts, share};
+use crate::wire::moment::Moment;
+
+/// Items that had so many answers when they were last looked at, and that the annotator neither holds nor has
+/// answered; `$locked` says what is done about those that another request is looking at.
+macro_rules! waiting {
+    ($locked:literal) => {
+        concat!(
+            "
+SELECT i.seq, i.id, i.item FROM hitl_items i WHERE i.answers = $1 AND i.seq > $2
+  AND NOT EXISTS (SELECT FROM hitl_leases l WHERE l.item = i.seq AND l.annotator = $3 AND l.until > now())
+  AND (SELECT count(*) FROM hitl_leases l WHERE l.item = i.seq AND l.until > now()) < $4
+  AND NOT EXISTS (SELECT FROM hitl_records r WHERE left(r.item_id, 300) = left(i.id, 300) AND r.item_id = i.id
+    AND r.annotator = $3 AND r.kind = 'correction' AND NOT EXISTS (SELECT FROM hitl_records u
+      WHERE left(u.item_id, 300) = left(i.id, 300) AND u.item_id = i.id AND u.kind = 'undo' AND u.supersedes = r.id))
+ORDER BY i.seq LIMIT $5 FOR UPDATE OF i ",
+            $locked
+        )
+    };
+}
+
+/// The records of some items.
+const RECORDS: &str = "
+SELECT r.item_id, r.id::text, r.kind, r.role, r.answered_at, r.annotator, r.supersedes::text, NULL::text
+FROM unnest($1::text[]) AS w(id)
+JOIN hitl_records r ON left(r.item_id, 300) = left(w.id, 300) AND r.item_id = w.id ORDER BY r.seq";
+
+impl Postgres {
+    pub(super) async fn load(&self, items: Vec<Entry>, only: bool) -> Result<Loaded, StoreError> {
+        let mut client = self.client().await?;
+        let change = client.transaction().await?;
+        // One list at a time: two that were loaded at once would wait for each other's rows in a circle.
+        change.batch_execute("LOCK TABLE hitl_items IN SHARE ROW EXCLUSIVE MODE").await?;
+        let ids: Vec<String> = items.iter().map(|item| folded(&item.id)).collect();
+        let jsons: Vec<&str> = items.iter().map(|item| item.json.as_str()).collect();
+        let mut loaded = Loaded::default();
+        if only {
+            loaded.removed = change.execute("DELETE FROM hitl_items WHERE NOT id = ANY($1)", &[&ids]).await?;
+        }
+        let insert = "
+            WITH body AS MATERIALIZED (
+                SELECT nextval('hitl_arrival') AS seq, b.* FROM unnest($1::text[], $2::text[]) AS b(id, item)
+            )
+            INSERT INTO hitl_items (seq, id, item) SELECT seq, id, item FROM body ORDER BY seq
+            ON CONFLICT (id) DO NOTHING RETURNING id";
+        let new = change.query(insert, &[&ids, &jsons]).await?;
+        let mut new: HashMap<String, ()> = new.iter().map(|row| (row.get(0), ())).collect();
+        let there = change.query("SELECT id, item FROM hitl_items WHERE id = ANY($1)", &[&ids]).await?;
+        let there: HashMap<String, String> = there.iter().map(|row| (row.get(0), row.get(1))).collect();
+        for (id, json) in ids.iter().zip(jsons.iter().copied()) {
+            loaded.outcomes.push(match there.get(id) {
+                // Of an item that comes twice the first is stored.
+                _ if new.remove(id).is_some() => Outcome::Stored,
+                Some(stored) if stored == json => Outcome::Duplicate,
+                Some(_) if only => Outcome::Stored,
+                _ => Outcome::Conflict,
+            });
+        }
+        if only {
+            let replace = "
+                UPDATE hitl_items i SET item = b.item FROM unnest($1::text[], $2::text[]) AS b(id, item)
+                WHERE i.id = b.id AND i.item <> b.item";
+            change.execute(replace, &[&ids, &jsons]).await?;
+        }
+        change.commit().await?;
+        Ok(loaded)
+    }
+
+    pub(super) async fn hand_out(&self, wanted: Wanted) -> Result<Handed, StoreError> {
+        let mut tries = 0;
+        loop {
+            let mut client = self.client().await?;
+            let change = client.transaction().await?;
+            match hand_out(change, &wanted).await {
+                // Another request was in the way; nothing was done.
+                Err(Trouble::Database(why)) if tries < 8 && broken_off(&why) => tries += 1,
+                Err(Trouble::Database(why)) => return Err(why.into()),
+                Err(Trouble::Store(why)) => return Err(why),
+                Ok(handed) => return Ok(handed),
+            }
+        }
+    }
+
+    pub(super) async fn work(&self) -> Result<WorkCounts, StoreError> {
+        let client = self.client().await?;
+        let count = "SELECT (SELECT count(*) FROM hitl_items), (SELECT count(*) FROM hitl_leases WHERE until > now())";
+        let row = again(|| async { client.query_one(count, &[]).await }).await?;
+        let number = |column| row.get::<_, i64>(column).unsigned_abs();
+        Ok(WorkCounts { items: number(0), leases: number(1) })
+    }
+}
+
+enum Trouble {
+    Database(tokio_postgres::Error),
+    Store(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(why: tokio_postgres::Error) -> Self {
+        Self::Database(why)
+    }
+}
+
+async fn hand_out(change: Transaction<'_>, wanted: &Wanted) -> Result<Handed, Trouble> {
+    let annotator = folded(&wanted.annotator);
+    // One request of an annotator at a time, so that two of their tabs get the same items and not twice as many.
+    change.execute("SELECT pg_advisory_xact_lock(hashtext('hitl ' || $1))", &[&annotator]).await?;
+    // The rows of leases that are over, as far as nobody else is at it.
+    change
+        .execute(
+            "DELETE FROM hitl_leases WHERE (item, annotator) IN (SELECT item, annotator FROM hitl_leases
+               WHERE until <= now() ORDER BY until LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+            &[],
+        )
+        .await?;
+    let count = i64::from(wanted.count);
+    let held = change
+        .query(
+            "SELECT i.seq, i.item FROM hitl_leases l JOIN hitl_items i ON i.seq = l.item
+             WHERE l.annotator = $1 AND l.until > now() ORDER BY i.seq LIMIT $2",
+            &[&annotator, &count],
+        )
+        .await?;
+    let mut given: Vec<(i64, String)> = held.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let again = given.len();
+    choose(&change, wanted, &annotator, waiting!("SKIP LOCKED"), &mut given).await?;
+    if given.is_empty() {
+        // All that is left may be before other requests just now; "nothing" is said only of what is not there.
+        choose(&change, wanted, &annotator, waiting!(""), &mut given).await?;
+    }
+    let seqs: Vec<i64> = given.iter().map(|(seq, _)| *seq).collect();
+    let until = change
+        .query_one(
+            "WITH until AS (SELECT now() + make_interval(secs => $3) AS at), given AS (
+               INSERT INTO hitl_leases (item, annotator, until) SELECT item, $2, at FROM unnest($1::bigint[]) AS g(item), until
+               ORDER BY item ON CONFLICT (item, annotator) DO UPDATE SET until = excluded.until)
+             SELECT floor(extract(epoch FROM at) * 1000)::bigint FROM until",
+            &[&seqs, &annotator, &f64::from(wanted.lease)],
+        )
+        .await?;
+    let until = Moment::from_epoch_ms(until.get::<_, i64>(0).unsigned_abs());
+    change.commit().await?;
+    Ok(Handed { items: given.into_iter().map(|(_, item)| item).collect(), again, until })
+}
+
+/// Adds items that wait to `given` until it is full.
+async fn choose(
+    change: &Transaction<'_>,
+    wanted: &Wanted,
+    annotator: &str,
+    waiting: &str,
+    given: &mut Vec<(i64, String)>,
+) -> Result<(), Trouble> {
+    let waiting = change.prepare_cached(waiting).await?;
+    // Items that have most of their answers come first, then those that stand first on the list.
+    for answers in (0..wanted.answers).rev() {
+        let (level, room) = (i32::try_from(answers).unwrap_or(i32::MAX), i64::from(wanted.answers - answers));
+        let mut after = 0_i64;
+        while given.len() < wanted.count as usize {
+            // No more are locked than may be given, so that others find some.
+            let missing = i64::from(wanted.count) - given.len() as i64;
+            let step = change.query(&waiting, &[&level, &after, &annotator, &room, &missing]).await?;
+            let Some(last) = step.last() else { break };
+            after = last.get(0);
+            let mut candidates = candidates(change, &step).await?;
+            for row in &step {
+                let (seq, id): (i64, String) = (row.get(0), row.get(1));
+                let candidate = candidates.remove(&id).unwrap_or_default();
+                let (found, fits) = share(&candidate, &wanted.annotator, wanted.answers);
+                if found != answers {
+                    let found = i32::try_from(found).unwrap_or(i32::MAX);
+                    change
+                        .execute("UPDATE hitl_items SET answers = $1 WHERE seq = $2", &[&found, &seq])
+                        .await?;
+                }
+                if fits {
+                    given.push((seq, row.get(2)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known of items by their ids, now that they are locked: the statement that chose them may have seen an
+/// older state.
+async fn candidates(
+    change: &Transaction<'_>,
+    step: &[tokio_postgres::Row],
+) -> Result<HashMap<String, Candidate>, Trouble> {
+    let ids: Vec<String> = step.iter().map(|row| row.get(1)).collect();
+    let mut found: HashMap<String, Candidate> = HashMap::new();
+    for row in change.query(RECORDS, &[&ids]).await? {
+        let standing = read_row(&row).map_err(Trouble::Store)?.standing;
+        found.entry(row.get(0)).or_default().records.push(standing);
+    }
+    let seqs: Vec<i64> = step.iter().map(|row| row.get(0)).collect();
+    let holders = "
+        SELECT i.id, count(*) FROM hitl_leases l JOIN hitl_items i ON i.seq = l.item
+        WHERE l.item = ANY($1) AND l.until > now() GROUP BY i.id";
+    for row in change.query(holders, &[&seqs]).await? {
+        let holders = usize::try_from(row.get::<_, i64>(1)).unwrap_or(usize::MAX);
+        found.entry(row.get(0)).or_default().holders = holders;
+    }
+    Ok(found)
+}

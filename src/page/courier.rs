@@ -1,0 +1,509 @@
+//! From an answer to the server: the store, who sends, the page's token, what is shown of all that.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gloo::timers::callback::Timeout;
+use js_sys::{Function, Object, Promise, Reflect};
+use leptos::prelude::*;
+use serde_json::json;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use super::backend::{self, Urgency};
+use super::desk::Trouble;
+use super::driver::{Driver, now, set};
+use super::store::{self, OtherTab, StoreError};
+use super::{events, probe};
+use crate::domain::correction::Correction;
+use crate::domain::credential::{Credential, Standing, Token};
+use crate::domain::ident::{RecordId, Timestamp};
+use crate::domain::outbox::{Batch, Errand, Hold, Reply};
+use crate::domain::session::{DeliveryView, Notice};
+use crate::wire::config::Config;
+use crate::wire::correction::to_record;
+use crate::wire::delivery;
+
+/// A store that has not answered after this is said not to: the person must hear of it within two seconds.
+const SLOW_MS: u32 = 1_500;
+/// How often what could not be stored is tried again.
+const AGAIN_MS: u32 = 5_000;
+/// Records that have waited for longer than this are worth a word.
+const OLD_MS: i64 = 24 * 3_600_000;
+/// How long [`Driver::finish`] waits for a server that is expected to come back.
+const FINISH_MS: u32 = 60_000;
+
+/// What delivery needs beside the session.
+#[derive(Default)]
+pub struct Courier {
+    lead: RefCell<Option<store::Lead>>,
+    credential: RefCell<Credential>,
+    /// Wakes the asking for a token that is not to be asked for at once.
+    ask: RefCell<Option<Timeout>>,
+    /// Records of transactions that failed.
+    unstored: RefCell<Vec<RecordId>>,
+    again: RefCell<Option<Timeout>>,
+    /// The page is hidden, and may be gone at any moment.
+    hidden: Cell<bool>,
+    /// The store has been read: what is counted is the truth.
+    watching: Cell<bool>,
+    counted: Cell<Option<usize>>,
+    flushing: RefCell<Vec<Function>>,
+    finishing: RefCell<Option<Finishing>>,
+}
+
+/// Who waits for the end.
+struct Finishing {
+    resolve: Function,
+    reject: Function,
+    _limit: Timeout,
+}
+
+impl Courier {
+    /// Gives everything back, and forgets the token.
+    pub fn stop(&self) {
+        self.lead.take();
+        self.credential.take();
+        self.ask.take();
+        self.again.take();
+        self.unstored.take();
+        self.watching.set(false);
+        self.counted.set(None);
+    }
+
+    /// From now on what the store holds is counted, to notice when it is gone.
+    pub fn watch(&self) {
+        self.watching.set(true);
+    }
+}
+
+// -------------------------------------------------------------------------------------- the store
+
+impl Driver {
+    pub(super) async fn open_store(self: &Rc<Self>, config: &Config) -> Option<Notice> {
+        *self.courier.credential.borrow_mut() = Credential::new(config.delivery.needs_token);
+        let project =
+            config.project.as_deref().map_or_else(|| self.given.borrow().project.clone(), str::to_owned);
+        let slow = self.warn_if_slow();
+        let (store, trouble) = store::open(&project, config.delivery.durability).await;
+        let me = Rc::downgrade(self);
+        store.listen(move |said| {
+            let Some(driver) = me.upgrade() else { return };
+            driver.notice(match said {
+                OtherTab::Committed(records) => Notice::Elsewhere(records),
+                OtherTab::Sent(records) => Notice::SentElsewhere(records),
+            });
+        });
+        if let Some(keys) = store.setting("keys").await {
+            self.desk.keys.update(|own| own.apply(&keys));
+        }
+        let loaded = store.load().await;
+        drop(slow);
+        let expected = store.witness().map_or(0, |witness| witness.count());
+        *self.store.borrow_mut() = Some(store);
+        match loaded {
+            Ok((records, kept)) => {
+                self.no_store(trouble);
+                if records.is_empty() && expected > 0 {
+                    self.emptied(expected);
+                }
+                Some(Notice::Restored(records, kept))
+            }
+            Err(why) => {
+                self.no_store(Some(why.to_string().into()));
+                None
+            }
+        }
+    }
+
+    /// The browser threw away what only it had.
+    fn emptied(&self, lost: usize) {
+        let says = format!("the browser cleared its store: {lost} records that only it had are gone");
+        self.trouble(|trouble| matches!(trouble, Trouble::Emptied(_)), Some(Trouble::Emptied(lost)));
+        events::dispatch(&self.host, "hitl-error", &json!({ "code": "store", "message": says }));
+    }
+
+    /// Shows that nothing is stored, and why; or that everything is again.
+    fn no_store(&self, why: Option<Arc<str>>) {
+        let known = |trouble: &Trouble| matches!(trouble, Trouble::NoStore(_));
+        let news = why.is_some() && !self.desk.troubles.with_untracked(|all| all.iter().any(known));
+        self.trouble(known, why.clone().map(Trouble::NoStore));
+        if let Some(why) = why.filter(|_| news) {
+            events::dispatch(&self.host, "hitl-error", &json!({ "code": "store", "message": &*why }));
+        }
+    }
+
+    fn warn_if_slow(&self) -> Timeout {
+        let (me, generation) = (self.me(), self.generation.get());
+        Timeout::new(SLOW_MS, move || {
+            let driver = me.upgrade().filter(|driver| driver.generation.get() == generation);
+            driver.iter().for_each(|driver| driver.no_store(Some(StoreError::Silent.to_string().into())));
+        })
+    }
+
+    pub(super) fn commit(&self, records: Vec<Correction>) {
+        let Some((store, _)) = self.store() else { return };
+        let (me, generation, slow) = (self.me(), self.generation.get(), self.warn_if_slow());
+        spawn_local(async move {
+            let ids = records.iter().map(|record| record.id).collect();
+            let kept = store.commit(&records).await;
+            drop(slow);
+            // A restart reads the store anew.
+            if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+                driver.stored(ids, kept);
+            }
+        });
+    }
+
+    fn stored(&self, mut ids: Vec<RecordId>, kept: Result<bool, StoreError>) {
+        let emptied = self.store().is_some_and(|(store, _)| store.was_emptied());
+        match kept {
+            Ok(true) => {
+                self.no_store(None);
+                // What failed before went along.
+                ids.append(&mut self.courier.unstored.borrow_mut());
+                self.courier.again.take();
+            }
+            Ok(false) => {}
+            Err(ref why) => {
+                self.no_store(Some(why.to_string().into()));
+                self.courier.unstored.borrow_mut().extend(&ids);
+                self.store_again();
+            }
+        }
+        self.notice(Notice::Committed(ids, matches!(kept, Ok(true))));
+        if emptied {
+            // Cleared under our hands: what only it had is here in memory still, and is stored once more.
+            let here = self.session.borrow().as_ref().map(|session| session.only_here());
+            self.commit(here.unwrap_or_default());
+        }
+    }
+
+    /// Tries again by itself: nobody should have to answer one more question for the last one to be kept.
+    fn store_again(&self) {
+        let (me, generation) = (self.me(), self.generation.get());
+        let again = Timeout::new(AGAIN_MS, move || {
+            spawn_local(async move {
+                let Some((store, _)) = me.upgrade().and_then(|driver| driver.store()) else { return };
+                let kept = store.retry().await;
+                if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+                    driver.stored(Vec::new(), kept);
+                }
+            });
+        });
+        self.courier.again.replace(Some(again));
+    }
+
+    /// What follows from other counts: who waits for them is told, what they say is shown and remembered.
+    pub(super) fn delivery_changed(&self) {
+        let view = self.desk.delivery.get_untracked();
+        if let Some((store, desk)) = self.store() {
+            set(desk.persisted, store.persisted());
+            let only_here = if view.to_server { view.waiting + view.refused } else { view.records };
+            let count = only_here.saturating_sub(view.volatile);
+            if self.courier.watching.get() && self.courier.counted.replace(Some(count)) != Some(count) {
+                store.witness().iter().for_each(|witness| witness.set(count));
+            }
+        }
+        let old = view.oldest.is_some_and(|oldest| now().since(oldest) > OLD_MS);
+        self.trouble(|trouble| *trouble == Trouble::Old, old.then_some(Trouble::Old));
+        if view.unsaved == 0 && view.waiting == 0 {
+            for resolve in self.courier.flushing.take() {
+                let _ = resolve.call0(&JsValue::NULL);
+            }
+        }
+        self.finish_if_possible(&view);
+    }
+}
+
+// ---------------------------------------------------------------------------------------- sending
+
+impl Driver {
+    pub(super) fn take_lead(self: &Rc<Self>) {
+        let Some((store, _)) = self.store() else { return };
+        let (driver, generation) = (self.clone(), self.generation.get());
+        spawn_local(async move {
+            loop {
+                let lead = store.lead().await;
+                let kept = store.kept().await.unwrap_or_default();
+                if driver.generation.get() != generation {
+                    return;
+                }
+                let lost = lead.lost();
+                *driver.courier.lead.borrow_mut() = Some(lead);
+                driver.notice(Notice::Leading(kept));
+                let Some(lost) = lost else { return };
+                let _ = JsFuture::from(lost).await;
+                if driver.generation.get() != generation {
+                    return;
+                }
+                driver.notice(Notice::LeadLost);
+                driver.courier.lead.take();
+            }
+        });
+    }
+
+    pub(super) fn deliver(&self, errand: Errand) {
+        let Some((store, desk)) = self.store() else { return };
+        if let Errand::Send(batch) = errand {
+            return self.send(batch);
+        }
+        spawn_local(async move {
+            match errand {
+                // A batch that no store holds is sent all the same: after a crash its records go again, each
+                // under its own id.
+                Errand::Freeze(batch) => {
+                    let _ = store.freeze(&batch).await;
+                    desk.notice(Notice::Frozen(batch.id));
+                }
+                Errand::Settle { batch, sent, refused, remaining } => {
+                    let _ = store.settle(batch, &sent, &refused, &remaining).await;
+                    for batch in remaining {
+                        desk.notice(Notice::Frozen(batch.id));
+                    }
+                }
+                Errand::Discard(records) => drop(store.discard(&records).await),
+                Errand::Send(_) => {}
+            }
+        });
+    }
+
+    fn send(&self, batch: Batch) {
+        let Some((store, _)) = self.store() else { return };
+        let token = self.courier.credential.borrow().token().map(Option::<&Token>::cloned);
+        let (me, generation) = (self.me(), self.generation.get());
+        let Ok(token) = token else {
+            // Not from within the session's own work: the page's function may look at the element.
+            spawn_local(async move { me.upgrade().iter().for_each(|driver| driver.ask_for_token()) });
+            let why = "the page gives no token".into();
+            return self.notice(Notice::Replied(batch.id, Reply::Unauthorized(why)));
+        };
+        let hidden = self.courier.hidden.get();
+        let urgency = match (hidden, batch.attempts) {
+            (true, _) => Urgency::Last,
+            (false, 0..=1) => Urgency::First,
+            _ => Urgency::Again,
+        };
+        let config = self.config.borrow().clone();
+        spawn_local(async move {
+            let Some(driver) = me.upgrade() else { return };
+            // A page that is about to go has no time to read its store.
+            let own = if hidden { driver.lines(&batch.records) } else { None };
+            let lines = match own {
+                Some(lines) => Ok(lines),
+                None => store.bodies(&batch.records).await,
+            };
+            // Cleared under our hands, or not readable at this moment: what the session knows is the same.
+            let lines = lines.ok().or_else(|| driver.lines(&batch.records));
+            drop(driver);
+            let (reply, status) = match lines {
+                Some(lines) => {
+                    backend::send(&config.delivery, batch.id, &batch.records, &lines, token.as_ref(), urgency)
+                        .await
+                }
+                None => {
+                    let why = "the browser's store does not give the records back".into();
+                    (Reply::TryLater { why, after_ms: None }, None)
+                }
+            };
+            if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+                driver.heard_of_token(&reply, status, token.as_ref());
+                driver.notice(Notice::Replied(batch.id, reply));
+            }
+        });
+    }
+
+    /// The records' JSON lines as the session has them, if it has all of them.
+    fn lines(&self, records: &[RecordId]) -> Option<Vec<String>> {
+        let slot = self.session.borrow();
+        let session = slot.as_ref()?;
+        records.iter().map(|id| session.record(*id).map(|record| to_record(record).to_string())).collect()
+    }
+
+    /// The page is hidden, perhaps for good: what waits out a failure is tried once more now. Its records stay in
+    /// the store until an answer names them; if nobody is there to hear it, they go again on the next visit.
+    pub fn hide(&self, hidden: bool) {
+        self.courier.hidden.set(hidden);
+        let waits = self.desk.delivery.with_untracked(|view| matches!(view.hold, Some(Hold::RetryAt { .. })));
+        if hidden && waits {
+            self.notice(Notice::ResumeDelivery);
+        }
+    }
+
+    /// Calls `resolve` once everything is where it belongs: stored and, if there is a server, there.
+    pub fn when_delivered(&self, resolve: Function) {
+        self.courier.flushing.borrow_mut().push(resolve);
+        self.notice(Notice::ResumeDelivery);
+    }
+
+    /// Finds out what stands in the way of delivery.
+    pub(super) fn test_connection(self: &Rc<Self>) {
+        let desk = self.desk;
+        desk.tested.set(true);
+        desk.connection.set(None);
+        let (driver, generation) = (self.clone(), self.generation.get());
+        spawn_local(async move {
+            let config = driver.config.borrow().clone();
+            let sample =
+                driver.session.borrow().as_ref().and_then(|session| session.only_here().into_iter().next());
+            if config.delivery.needs_token {
+                driver.token_for_test().await;
+            }
+            let token = driver.courier.credential.borrow().token().map(Option::<&Token>::cloned);
+            let cause = probe::test(&config.delivery, sample.as_ref(), token).await;
+            if driver.generation.get() == generation {
+                desk.connection.set(Some(cause));
+            }
+        });
+    }
+}
+
+// ---------------------------------------------------------------------------------------- the token
+
+impl Driver {
+    /// Asks the page for a token, if it is time to.
+    fn ask_for_token(&self) {
+        let (me, generation) = (self.me(), self.generation.get());
+        let Some(given) = self.ask_page() else {
+            let at = self.courier.credential.borrow().wake_at();
+            let wait =
+                at.map(|Timestamp(at)| u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0));
+            let ask = wait.map(|wait| {
+                Timeout::new(wait, move || me.upgrade().iter().for_each(|driver| driver.ask_for_token()))
+            });
+            self.courier.ask.replace(ask);
+            return self.show_token();
+        };
+        spawn_local(async move {
+            let token = token_of(given).await;
+            if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+                driver.token_given(token);
+            }
+        });
+    }
+
+    /// Calls the page's function, if it is time to.
+    fn ask_page(&self) -> Option<Promise> {
+        let occasion = self.courier.credential.borrow_mut().ask(now())?;
+        let wish = Object::new();
+        let _ = Reflect::set(&wish, &"reason".into(), &occasion.word().into());
+        let _ = Reflect::set(&wish, &"status".into(), &occasion.status().into());
+        let asked = self.given.borrow().authorize.call1(&JsValue::NULL, &wish);
+        Some(asked.map_or_else(|why| Promise::reject(&why), |given| Promise::resolve(&given)))
+    }
+
+    fn token_given(&self, token: Option<Token>) {
+        let none = token.is_none();
+        self.courier.credential.borrow_mut().given(token);
+        self.show_token();
+        if none {
+            let says = "authorize gave no token: sending waits until it does";
+            events::dispatch(&self.host, "hitl-error", &json!({ "code": "authorize", "message": says }));
+        } else {
+            self.notice(Notice::ResumeDelivery);
+        }
+    }
+
+    /// Asks the page if there is no token yet, and waits for it.
+    async fn token_for_test(&self) {
+        let missing = self.courier.credential.borrow().standing() == Standing::Missing;
+        if missing {
+            self.courier.credential.borrow_mut().log_in();
+            if let Some(given) = self.ask_page() {
+                let token = token_of(given).await;
+                self.token_given(token);
+            }
+        }
+    }
+
+    fn heard_of_token(&self, reply: &Reply, status: Option<u16>, token: Option<&Token>) {
+        let mut credential = self.courier.credential.borrow_mut();
+        match reply {
+            Reply::Unauthorized(_) => credential.was_refused(token, status.unwrap_or(401), now()),
+            Reply::Verdicts(_) | Reply::RefusedWhole(_) => credential.was_taken(),
+            Reply::TryLater { .. } | Reply::WrongAddress(_) => return,
+        }
+        drop(credential);
+        self.ask_for_token();
+    }
+
+    fn show_token(&self) {
+        let missing = self.courier.credential.borrow().standing() == Standing::Missing;
+        self.trouble(|trouble| *trouble == Trouble::NoToken, missing.then_some(Trouble::NoToken));
+    }
+
+    /// The person wants to log in again, or the page has another way to.
+    pub fn log_in(&self) {
+        self.courier.credential.borrow_mut().log_in();
+        self.ask_for_token();
+    }
+
+    /// The page has set another function that gives tokens: it is asked if one is missing.
+    pub fn authorize_changed(&self) {
+        let missing = self.desk.troubles.with_untracked(|all| all.contains(&Trouble::NoToken));
+        if missing {
+            self.log_in();
+        }
+    }
+}
+
+/// The token that the page's promise comes to; a page that refuses gives none.
+async fn token_of(given: Promise) -> Option<Token> {
+    JsFuture::from(given).await.ok()?.as_string().and_then(|text| Token::new(&text))
+}
+
+// -------------------------------------------------------------------------------------- the end
+
+impl Driver {
+    /// Resolves with where the page is to go once everything is delivered; rejects, in words, if that cannot be.
+    pub fn finish(&self, resolve: Function, reject: Function) {
+        let me = self.me();
+        let limit = Timeout::new(FINISH_MS, move || {
+            me.upgrade().iter().for_each(|driver| driver.give_up_finish(driver.why_not_delivered()))
+        });
+        self.courier.finishing.replace(Some(Finishing { resolve, reject, _limit: limit }));
+        self.notice(Notice::ResumeDelivery);
+    }
+
+    fn why_not_delivered(&self) -> String {
+        self.desk.delivery.with_untracked(|view| {
+            let why = view.hold.as_ref().map_or_else(|| "the server is slow".to_owned(), ToString::to_string);
+            format!("{} records are not delivered yet: {why}", view.waiting + view.unsaved)
+        })
+    }
+
+    fn give_up_finish(&self, why: String) {
+        if let Some(Finishing { reject, .. }) = self.courier.finishing.take() {
+            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&format!("finish: {why}")));
+        }
+    }
+
+    fn finish_if_possible(&self, view: &DeliveryView) {
+        if self.courier.finishing.borrow().is_none() {
+            return;
+        }
+        let held = self.courier.credential.borrow().standing() == Standing::Missing;
+        match &view.hold {
+            _ if view.refused > 0 => self.give_up_finish(format!(
+                "the server refused {} records; try them again, or delete them",
+                view.refused
+            )),
+            Some(Hold::Offline | Hold::WrongAddress(_) | Hold::GaveUp { .. }) => {
+                self.give_up_finish(self.why_not_delivered())
+            }
+            Some(Hold::Unauthorized(_)) if held => self.give_up_finish(self.why_not_delivered()),
+            _ if view.unsaved + view.waiting > 0 => {}
+            _ => {
+                let config = self.config.borrow().clone();
+                let to = match delivery::finish(&config.delivery, &backend::query(), view.sent) {
+                    Some(Err(why)) => return self.give_up_finish(why),
+                    Some(Ok(to)) => json!({ "url": to.url, "fields": to.fields }),
+                    None => serde_json::Value::Null,
+                };
+                let Some(Finishing { resolve, .. }) = self.courier.finishing.take() else { return };
+                let _ = resolve.call1(&JsValue::NULL, &events::to_js(&to));
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A PostgreSQL of the tests' own, from Debian's package: its folder is temporary, it ends with the tests.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+/// A server that runs until it is dropped, or this process ends in whatever way.
+pub struct Server {
+    /// It reads from us; once we are gone its input ends, and so does the server.
+    shell: Child,
+    pub port: u16,
+    folder: tempfile::TempDir,
+}
+
+/// Where Debian puts the programs, which are not in the path there.
+fn programs() -> PathBuf {
+    let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    found.retain(|folder: &PathBuf| folder.join("postgres").exists());
+    found.sort();
+    found.pop().expect("no PostgreSQL: `tools/setup.sh test` installs it (Debian: postgresql)")
+}
+
+impl Server {
+    /// Starts one on a free port. The server refuses to run as root, who gives it to `nobody`.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("hitl-pg-").tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let script = r#"
+            set -e
+            bin=$1 folder=$2 port=$3
+            as=
+            if [ "$(id -u)" = 0 ]; then
+                chown nobody "$folder"
+                as='setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/nonexistent'
+            fi
+            cd "$folder"
+            $as "$bin/initdb" -D "$folder/db" -U hitl -A trust -E UTF8 --locale=C --no-sync >"$folder/initdb.log" 2>&1
+            $as "$bin/postgres" -D "$folder/db" -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 \
+                -c max_connections=200 -c fsync=off -c log_min_messages=fatal 2>"$folder/log" &
+            until $as "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do sleep 0.1; done
+            echo ready
+            read -r _ || true
+            kill -INT $!
+            wait
+            rm -rf "$folder"
+        "#;
+        let mut shell = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(programs())
+            .arg(folder.path())
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "PostgreSQL did not start");
+        Self { shell, port, folder }
+    }
+
+    /// Runs SQL in a database; gives the rows, fields separated by a bar.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let mut command = Command::new(programs().join("psql"));
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "hitl"]);
+        let output =
+            command.arg("-p").arg(self.port.to_string()).args(["-d", database, "-c", sql]).output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The address of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://hitl@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Breaks every connection off and lets nobody in, or lets everybody in again.
+    pub fn allow(&self, database: &str, allowed: bool) {
+        self.sql("postgres", &format!("ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS {allowed}"));
+        if !allowed {
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+            self.sql("postgres", &format!("{end} '{database}'"));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+        let _ = &self.folder;
+    }
+}
+
+/// The one that all tests share; each has a database of its own.
+pub fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(Server::start)
+}
+
+/// The name of the database that stands for a folder; made if it is not there.
+pub fn database(data: &Path) -> String {
+    static MADE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = made.iter().position(|known| known == data).unwrap_or_else(|| {
+        server().sql("postgres", &format!("CREATE DATABASE d{}", made.len()));
+        made.push(data.to_owned());
+        made.len() - 1
+    });
+    format!("d{place}")
+}
+
+/// What tells a collector to keep its records there.
+pub fn arguments(data: &Path) -> Vec<OsString> {
+    vec!["--database".into(), server().url(&database(data)).into()]
+}
+
+/// Id, item, label and record of every row in the order of arrival.
+pub fn rows(data: &Path) -> Vec<(String, String, String, String)> {
+    let sql = "SELECT json_build_array(id, item_id, label, record) FROM hitl_records ORDER BY seq";
+    let text = server().sql(&database(data), sql);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Nothing is there twice, and every row is the record that it says.
+pub fn sound(data: &Path) {
+    let sql = "SELECT count(*) - count(DISTINCT id), count(*) FILTER (WHERE record::json->>'id' <> id::text) FROM hitl_records";
+    assert_eq!(server().sql(&database(data), sql), "0|0\n");
+}
