@@ -220,10 +220,6 @@ async fn candidates(
 ) -> Result<HashMap<String, Candidate>, Trouble> {
     let ids: Vec<String> = step.iter().map(|row| row.get(1)).collect();
     let mut found: HashMap<String, Candidate> = HashMap::new();
-    for row in change.query(RECORDS, &[&ids]).await? {
-        let standing = read_row(&row).map_err(Trouble::Store)?.standing;
-        found.entry(row.get(0)).or_default().records.push(standing);
-    }
     let seqs: Vec<i64> = step.iter().map(|row| row.get(0)).collect();
     let holders = "
         SELECT i.id, count(*) FROM hitl_leases l JOIN hitl_items i ON i.seq = l.item
@@ -231,6 +227,12 @@ async fn candidates(
     for row in change.query(holders, &[&seqs]).await? {
         let holders = usize::try_from(row.get::<_, i64>(1)).unwrap_or(usize::MAX);
         found.entry(row.get(0)).or_default().holders = holders;
+    }
+    // After the leases: a record that arrives between the two is counted twice, so that the item waits for the next
+    // who asks; the other way round it would not be counted at all.
+    for row in change.query(RECORDS, &[&ids]).await? {
+        let standing = read_row(&row).map_err(Trouble::Store)?.standing;
+        found.entry(row.get(0)).or_default().records.push(standing);
     }
     Ok(found)
 }
