@@ -145,7 +145,13 @@ async function one({ browser, place, held, run, trouble }) {
     // What a person sees: asked every few ms, so that the times are those of the page.
     await view().evaluate(WATCH);
     const look = () => view().evaluate(() => globalThis.look());
-    await waitFor(async () => (await look()).ready, 15_000, "a question");
+    const asked = await waitFor(async () => (await look()).ready, 15_000, "a question").then(() => true, () => false);
+    if (!asked) {
+      // A store that holds up the start: there is no answer to lose, but the person has to be told.
+      const { warnedAt, troubleAt, says } = await look();
+      const warnedMs = warnedAt === null ? null : warnedAt - troubleAt;
+      return { answers: 0, unsafe: true, loose: 0, warnedMs, offered: true, lost: 0, silent: 0, says };
+    }
     await view().evaluate(() => globalThis.subject.focus());
     const seenAt = Date.now();
     for (let press = 0; press < 4; press++) {
