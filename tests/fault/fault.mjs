@@ -22,6 +22,7 @@ const SETTINGS = {
   kills: null,
   share: null,
   runs: null,
+  skip: null,
   browser: ["chromium", "firefox"],
 };
 

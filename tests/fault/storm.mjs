@@ -133,8 +133,11 @@ export async function storm({ subject, seed, records, kills, share = 0.3, tabs =
         startMs += Date.now() - born;
         const pressing = Date.now();
         const stalled = watch(place.heard, over, open);
-        await Promise.race([stalled, Promise.all(open.map((tab, at) => hammer(tab, draws.branch(life * tabs + at), over, pause)))]);
-        pressedMs += Date.now() - pressing;
+        try {
+          await Promise.race([stalled, Promise.all(open.map((tab, at) => hammer(tab, draws.branch(life * tabs + at), over, pause)))]);
+        } finally {
+          pressedMs += Date.now() - pressing;
+        }
         return open;
       })();
       if (death) {

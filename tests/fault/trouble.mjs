@@ -3,7 +3,8 @@
 /**
  * Makes calls of IndexedDB fail. `trouble`: `call` ("factory", "open", "write", "read", "put"), `how` (see below), `name`
  * (of the exception), `ms`, `skip` (so many such calls go well first), `times` (so many fail, then all is well again).
- * `globalThis.trouble.at` is when the first call failed, in ms since 1970.
+ * `how: "nothing"` leaves a trouble to the browser itself. `globalThis.trouble.at` is when the first such call was made, in
+ * ms since 1970.
  */
 export function makeTrouble({ call, how, name = "UnknownError", ms = 0, skip = 0, times = 1e9 }) {
   const state = { at: null, calls: 0 };
@@ -41,7 +42,7 @@ export function makeTrouble({ call, how, name = "UnknownError", ms = 0, skip = 0
   if (call === "open") {
     const open = IDBFactory.prototype.open;
     IDBFactory.prototype.open = function (database, ...more) {
-      if (!ours(database) || !due()) return open.call(this, database, ...more);
+      if (!ours(database) || !due() || how === "nothing") return open.call(this, database, ...more);
       if (how === "throw") throw exception();
       if (how === "slow") {
         const real = open.call(this, database, ...more);
@@ -62,7 +63,7 @@ export function makeTrouble({ call, how, name = "UnknownError", ms = 0, skip = 0
   IDBDatabase.prototype.transaction = function (tables, mode = "readonly", options) {
     const real = () => begin.call(this, tables, mode, options);
     const concerns = ours(this.name) && (call === "read" ? mode === "readonly" : mode === "readwrite");
-    if (!concerns || !due()) return real();
+    if (!concerns || !due() || how === "nothing") return real();
     switch (how) {
       case "throw":
         throw exception();

@@ -47,7 +47,8 @@ impl Session {
         let known: Vec<_> = outbox.undelivered().chain(self.volatile.iter()).collect();
         let about = |id| parcel(&self.log, id);
         outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
-        known.into_iter().for_each(|id| outbox.add(id, about(id)));
+        let wanted = known.into_iter().filter(|id| !kept.discarded.contains(id));
+        wanted.for_each(|id| outbox.add(id, about(id)));
         outbox.lead(true);
     }
 

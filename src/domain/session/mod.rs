@@ -103,6 +103,8 @@ pub struct Kept {
     pub batches: Vec<Batch>,
     /// Records that the server does not want.
     pub refused: Vec<(RecordId, Arc<str>)>,
+    /// Records that the server does not want and that the person has given up.
+    pub discarded: Vec<RecordId>,
     /// How many the server has.
     pub sent: usize,
 }

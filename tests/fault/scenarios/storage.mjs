@@ -40,9 +40,9 @@ const MADE = [
   ["reading never ends", { call: "read", how: "hang" }],
 ];
 
-/** Troubles that are real: `before` prepares, `during` strikes after two answers; each gives when it struck. */
+/** Troubles that are real: `before` prepares, `during` strikes after two answers, `between` between two visits. */
 const REAL = [
-  ["the quota is used up from the start", { before: (_, cdp, origin) => quota(cdp, origin) }],
+  ["the quota is used up from the start", { before: (_, cdp, origin) => quota(cdp, origin), writes: true }],
   ["the quota is used up after two answers", { during: (_, cdp, origin) => quota(cdp, origin) }],
   ["a newer version has used the store", { before: (page, _, origin, name) => blank(page, origin, (name) => openDatabase(name, 7), name) }],
   ["a newer version opens the store in another tab", { during: (page, _, origin, name) => beside(page, origin, name, 7) }],
@@ -81,12 +81,12 @@ const HELP = `
   globalThis.openDatabase = (name, version) => settled(indexedDB.open(name, version));
   globalThis.deleteDatabase = (name) => settled(indexedDB.deleteDatabase(name));`;
 
-export async function storage({ runs = MADE.length + REAL.length }) {
+export async function storage({ runs = MADE.length + REAL.length, skip = 0 }) {
   const place = await world({ share: 0, headers: { "access-control-allow-origin": "*" } });
   const held = new Set();
   place.faults.state.answer = ({ request }) => (held.has(new URL(request.url, place.faults.url).searchParams.get("run")) ? { status: 503, body: {} } : null);
   place.server.route("/empty", (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>empty</title>"));
-  const cases = [...MADE.map(([words, made]) => [words, { made }]), ...REAL].slice(0, runs);
+  const cases = [...MADE.map(([words, made]) => [words, { made }]), ...REAL].slice(skip, skip + runs);
   const found = [];
   let browser = null;
   try {
@@ -132,29 +132,32 @@ async function one({ browser, place, held, run, trouble }) {
     let page = await context.newPage();
     let cdp = await context.newCDPSession(page);
     let struck = null;
-    if (trouble.before) {
-      await trouble.before(page, cdp, origin, name);
-      struck = () => 0;
-    }
-    if (trouble.made) await page.addInitScript(makeTrouble, trouble.made);
+    if (trouble.before) await trouble.before(page, cdp, origin, name);
+    // Where the trouble is real and there from the start, it begins when the page asks for its store, or writes into it.
+    const made = trouble.made ?? (trouble.before || trouble.sandbox ? { call: trouble.writes ? "write" : "open", how: "nothing" } : null);
+    if (made) await page.addInitScript(makeTrouble, made);
     const frameAddress = new URL(`${run}/frame`, place.server.url).href;
     if (trouble.sandbox) {
       place.server.host(`/${run}/frame`, `<iframe sandbox="allow-scripts allow-downloads" src="${address}" style="width:900px;height:700px"></iframe>`);
     }
-    const opened = Date.now();
     await page.goto(trouble.sandbox ? frameAddress : address);
     const view = () => (trouble.sandbox ? page.frames().find((frame) => frame.url() === address) : page);
     // What a person sees: asked every few ms, so that the times are those of the page.
     await view().evaluate(WATCH);
     const look = () => view().evaluate(() => globalThis.look());
-    await waitFor(async () => (await look()).ready, 15_000, "a question");
+    const asked = await waitFor(async () => (await look()).ready, 15_000, "a question").then(() => true, () => false);
+    if (!asked) {
+      // A store that holds up the start: there is no answer to lose, but the person has to be told.
+      const { warnedAt, troubleAt, says } = await look();
+      const warnedMs = warnedAt === null ? null : warnedAt - troubleAt;
+      return { answers: 0, unsafe: true, loose: 0, warnedMs, offered: true, lost: 0, silent: 0, says };
+    }
     await view().evaluate(() => globalThis.subject.focus());
     const seenAt = Date.now();
     for (let press = 0; press < 4; press++) {
       if (press === 2 && trouble.during) {
         await trouble.during(page, cdp, origin, name);
-        const at = Date.now();
-        struck = () => at;
+        struck = Date.now();
       }
       await page.keyboard.press(String(1 + (press % 3)));
       await sleep(250);
@@ -162,11 +165,10 @@ async function one({ browser, place, held, run, trouble }) {
     // Its time to be warned, and a little more.
     await sleep(WARNED_MS + 400);
     const seen = await look();
-    const at = trouble.made ? seen.troubleAt : struck?.() || (trouble.sandbox ? opened : seenAt);
-    // Where there is a trouble and no answer of its time is safe: it counts from the trouble, at the earliest from the page's start.
+    const at = struck ?? seen.troubleAt ?? seenAt;
     const answers = seen.told.length;
     const loose = seen.answered - seen.told.filter(({ durable }) => durable).length;
-    const warnedMs = seen.warnedAt === null ? null : Math.max(0, seen.warnedAt - Math.max(at ?? opened, trouble.before ? seen.startedAt : 0));
+    const warnedMs = seen.warnedAt === null ? null : Math.max(0, seen.warnedAt - at);
     const downloaded = await view().evaluate(async () => {
       const blob = await document.querySelector("hitl-labeler").download("jsonl", { save: false });
       return (await blob.text()).split("\n").filter(Boolean).map((line) => JSON.parse(line).id);
@@ -190,7 +192,7 @@ async function one({ browser, place, held, run, trouble }) {
         cdp = await context.newCDPSession(page);
         await cdp.send("Storage.overrideQuotaForOrigin", { origin });
       }
-      const came = Date.now();
+      if (trouble.between) await page.addInitScript(makeTrouble, { call: "open", how: "nothing" });
       await page.goto(address);
       await page.evaluate(WATCH);
       const again = () => page.evaluate(() => globalThis.look());
@@ -200,7 +202,7 @@ async function one({ browser, place, held, run, trouble }) {
       if (trouble.between) {
         const now = await again();
         unsafe = true;
-        warned = now.warnedAt === null ? null : now.warnedAt - came;
+        warned = now.warnedAt === null ? null : now.warnedAt - now.troubleAt;
         // What is gone cannot be downloaded any more; while it waited, it could.
         offered = inFile;
       }
@@ -225,7 +227,7 @@ const WATCH = `(() => {
   if (globalThis.look) return;
   const element = () => document.querySelector("hitl-labeler");
   const root = () => element()?.shadowRoot;
-  const state = { warnedAt: null, startedAt: Date.now(), says: null, button: false, told: [] };
+  const state = { warnedAt: null, says: null, button: false, told: [] };
   addEventListener("hitl-corrected", ({ detail }) => state.told.push({ id: detail.record.id, durable: detail.durable }));
   const glance = () => {
     const banners = [...(root()?.querySelectorAll(".banner") ?? [])].filter((banner) => banner.textContent.trim() && banner.getClientRects().length);
