@@ -17,7 +17,7 @@ for (const preset of ["cloudevents", "cloudevents-batch"]) {
         for (const event of events) kept.set(`${event.source} ${event.id}`, event);
         response.writeHead(202).end();
       } catch (problem) {
-        response.writeHead(400, { "content-type": "text/plain" }).end(problem.message);
+        response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ error: problem.message }));
       }
     });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

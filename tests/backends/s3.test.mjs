@@ -1,4 +1,5 @@
-// S3 as moto's server (PyPI) speaks it. moto looks at If-None-Match and at CORS rules, but not at signatures.
+// S3 as moto's server (PyPI) speaks it. moto looks at If-None-Match and at CORS rules, but not at signatures; to a POST policy's upload
+// it answers without the XML of S3, so that `s3-post` is not proven here.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { freePort, prove, python, run, told } from "./driver.mjs";
@@ -10,7 +11,7 @@ s3 = boto3.client("s3", endpoint_url="${url}", region_name="us-east-1", aws_acce
   return JSON.parse(execFileSync(python("python", "datasette-moto"), ["-c", head + script]).toString());
 }
 const BUCKET = `s3.create_bucket(Bucket="pets")
-s3.put_bucket_cors(Bucket="pets", CORSConfiguration={"CORSRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["PUT", "POST"], "AllowedHeaders": ["*"]}]})
+s3.put_bucket_cors(Bucket="pets", CORSConfiguration={"CORSRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"]}]})
 `;
 const LIST = `out = []
 for page in s3.get_paginator("list_objects_v2").paginate(Bucket="pets", Prefix="labels/"):
@@ -41,17 +42,5 @@ prove("s3-presigned", async () => {
     // The query is what a gateway would sign; the test signs one of S3's own form.
     token: boto(server.url, `print(json.dumps(s3.generate_presigned_url("put_object", Params={"Bucket": "pets", "Key": "labels/", "IfNoneMatch": "*"}).split("?")[1]))`),
     again: [412, /PreconditionFailed/],
-  };
-});
-
-prove("s3-post", async () => {
-  const server = await moto();
-  const fields = boto(server.url, `${BUCKET}print(json.dumps(s3.generate_presigned_post("pets", "labels/\${filename}", Fields={"success_action_status": "201"}, Conditions=[["starts-with", "$key", "labels/"], {"success_action_status": "201"}])["fields"]))`);
-  delete fields.key;
-  delete fields.success_action_status;
-  return {
-    ...server,
-    params: (url) => ({ url: `${url}/pets`, prefix: "labels/", fields }),
-    again: [201, /<Key>/],
   };
 });

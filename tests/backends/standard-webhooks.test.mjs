@@ -14,7 +14,7 @@ prove("standard-webhooks", async () => {
     for await (const chunk of request) chunks.push(chunk);
     try {
       const { data } = hook.verify(Buffer.concat(chunks).toString(), request.headers);
-      if (data.answer?.label === "zebra") return response.writeHead(422, { "content-type": "text/plain" }).end("no zebras here");
+      if (data.answer?.label === "zebra") return response.writeHead(422, { "content-type": "application/json" }).end('{"error":"no zebras here"}');
       // What the standard asks of receivers: an id is worked on once.
       kept.set(request.headers["webhook-id"], data);
       response.writeHead(204).end();
