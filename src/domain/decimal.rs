@@ -35,7 +35,7 @@ fn without_exponent(written: &str) -> String {
     out
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use std::str::FromStr;
 

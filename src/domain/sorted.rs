@@ -223,7 +223,7 @@ impl<K: Key, V> Extend<(K, V)> for Sorted<K, V> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
