@@ -8,7 +8,7 @@ export STATIC PORT DATA RELAXED HITL_WASM
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+		printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
 demo: dist ## Build all and serve the demo; STATIC=1: from a plain file server; PORT=9000; DATA=dir
@@ -43,3 +43,8 @@ eval: ## Measure the learning and its promise, as JSON lines; ARGS="digits seeds
 .PHONY: fault
 fault: ## Put delivery through faults, as JSON lines; ARGS="storm seeds=2": tests/fault/README.md
 	@tools/fault.sh $(ARGS)
+
+.PHONY: test-backends
+test-backends: dist ## Presets against real servers from npm, PyPI and Debian; ARGS="rabbitmq datasette"
+	@tools/setup.sh test
+	@tools/test-backends.sh $(ARGS)

@@ -216,7 +216,8 @@ async function handOut(metric, one) {
     metric, value: given / seconds, unit: 'items/s',
     more: { items: count, annotators: 20, answers_per_item: 3, p50_ms: round(quantile(waits, 0.5)), p95_ms: round(quantile(waits, 0.95)), cores: availableParallelism(), load_average: Number(loadavg()[0].toFixed(1)) },
   });
-  figure({ metric: `${metric}.given`, value: given, unit: 'count', target: { of: 'value', at_least: 3 * count }, more: { wanted: 3 * count } });
+  figure({ metric: `${metric}.too_many`, value: Math.max(0, given - 3 * count), unit: 'count', target: { of: 'value', at_most: 0 }, more: { wanted: 3 * count } });
+  figure({ metric: `${metric}.not_given`, value: Math.max(0, 3 * count - given), unit: 'count', target: { of: 'value', at_most: 0 }, more: { wanted: 3 * count } });
 }
 
 const open = [];

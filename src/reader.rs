@@ -29,6 +29,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use crate::domain::decimal::shortest;
+
 /// One thing that is wrong in a document, in words for the person who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -227,9 +229,11 @@ impl<'a> Node<'a> {
     pub fn number(&self, range: RangeInclusive<f64>) -> Option<f64> {
         self.value.as_f64().filter(|n| range.contains(n)).or_else(|| {
             self.wrong(match (*range.start() > f64::MIN, *range.end() < f64::MAX) {
-                (true, true) => format!("a number from {} to {}", range.start(), range.end()),
-                (true, false) => format!("a number of at least {}", range.start()),
-                (false, true) => format!("a number of at most {}", range.end()),
+                (true, true) => {
+                    format!("a number from {} to {}", shortest(*range.start()), shortest(*range.end()))
+                }
+                (true, false) => format!("a number of at least {}", shortest(*range.start())),
+                (false, true) => format!("a number of at most {}", shortest(*range.end())),
                 (false, false) => "a number".into(),
             })
         })

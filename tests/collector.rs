@@ -127,7 +127,10 @@ fn the_examples_of_the_page_for_backends_do_what_it_says() {
     assert!(reading.contains("\"status\":\"ok\"") && reading.contains("\"alpha\":null"), "{reading}");
     assert!(reading.contains("\"confidence\":1.0,\"answers\":1,\"by\":\"person\""), "{reading}");
     let work = said.next().unwrap();
-    assert!(work.contains("\"stored\":2") && work.to_ascii_lowercase().contains("\nlease-until: 2"), "{work}");
+    assert!(
+        work.contains("\"stored\":2") && work.to_ascii_lowercase().contains("\nlease-until: 2"),
+        "{work}"
+    );
     assert!(work.contains(r#"{"id":"part-1","image":"https://example.org/1.png"}"#), "{work}");
     assert!(said.next().is_none());
 }

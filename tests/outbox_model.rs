@@ -26,6 +26,8 @@ const RECORDS: usize = 64;
 /// Items of each tab. Two tabs do not work at one item at once here: the order of what they did is nobody's.
 const ITEMS: usize = 3;
 const STEPS_OF_A_RUN: usize = 400;
+/// Steps of each of the two tests: a million together.
+const USUAL: u64 = 500_000;
 
 /// Numbers from this one on mean the tab that leads.
 const LEADER: usize = 2;
@@ -48,8 +50,8 @@ fn number_of(id: &RecordId) -> usize {
     usize::try_from(id.0.as_u128() & 0xffff).unwrap()
 }
 
-fn set_of<'a>(ids: impl IntoIterator<Item = &'a RecordId>) -> Set {
-    ids.into_iter().fold(0, |set, id| set | one(number_of(id)))
+fn set_of<I: std::borrow::Borrow<RecordId>>(ids: impl IntoIterator<Item = I>) -> Set {
+    ids.into_iter().fold(0, |set, id| set | one(number_of(id.borrow())))
 }
 
 // ---- what happens ------------------------------------------------------------------------------
@@ -402,7 +404,7 @@ impl World {
     }
 
     fn parcel(&self, record: usize) -> Parcel {
-        Parcel { item: self.item[record] as u64, bytes: 500 + record % 5 * 300 }
+        Parcel { item: self.item[record] as u64, bytes: 500 + record % 5 * 600 }
     }
 
     fn take(&mut self, step: Step) {
@@ -627,7 +629,8 @@ impl World {
     fn apply(&mut self, at: usize, write: &Write) {
         self.store.apply(write);
         match write {
-            Write::Errand(Errand::Freeze(batch)) if batch.attempts > 0 && self.tabs[at].quiet > self.time => {
+            Write::Errand(Errand::Freeze(batch)) if batch.attempts > 0 => {
+                // Its row says the newer moment, also where that is the earlier one.
                 self.store.quiet = Some((batch.id, self.tabs[at].quiet));
             }
             Write::Errand(Errand::Settle { sent, .. }) => {
@@ -686,7 +689,7 @@ impl World {
                         wait >= wish.min(DAY) && wait >= 100,
                         "waits {wait} ms, and {wish} were asked for"
                     );
-                    assert!(wait <= wish.max(60_000).min(DAY), "waits {wait} ms, and {wish} were asked for");
+                    assert!(wait <= wish.clamp(60_000, DAY), "waits {wait} ms, and {wish} were asked for");
                     tab.quiet = tab.quiet.max(time + wait);
                     tab.failing.get_or_insert(time);
                 }
@@ -763,6 +766,8 @@ impl World {
         assert_eq!(errand.is_some(), !ids.is_empty());
         self.seen.discarded += ids.len() as u64;
         if let Some(errand) = errand {
+            self.tabs.iter_mut().for_each(|tab| tab.exact &= !self.two_led);
+            let tab = &mut self.tabs[at];
             assert_eq!(errand, Errand::Discard(ids));
             tab.discarded |= wanted;
             self.given_up |= wanted;
@@ -818,6 +823,7 @@ impl World {
         let tab = &self.tabs[at];
         let extra = set_of(tab.outbox.undelivered().collect::<Vec<_>>().iter()) | tab.volatile;
         self.restore(at, &store);
+        let extra = extra & !store.discarded;
         for record in each(extra) {
             let parcel = self.parcel(record);
             self.tabs[at].outbox.add(id_of(record), parcel);
@@ -841,7 +847,7 @@ impl World {
         let item = self.item;
         let about = |id: RecordId| {
             let record = number_of(&id);
-            Parcel { item: item[record] as u64, bytes: 500 + record % 5 * 300 }
+            Parcel { item: item[record] as u64, bytes: 500 + record % 5 * 600 }
         };
         let tab = &mut self.tabs[at];
         tab.key = [None; RECORDS];
@@ -859,6 +865,8 @@ impl World {
         // A batch of which only a part is left is counted by its records.
         tab.exact = batches.iter().all(|batch| set_of(&batch.records) & !rows == 0);
         tab.settled = 0;
+        // What one tab gave up and another one delivered counts for nobody.
+        tab.exact &= store.discarded == 0 || !self.two_led;
         tab.discarded = store.discarded;
         tab.outbox.restore(waiting, batches, refused, sent, about);
     }
@@ -1023,7 +1031,9 @@ impl World {
             Some(Hold::OtherTab) => assert!(!tab.leads),
             Some(Hold::Unauthorized(_) | Hold::WrongAddress(_)) => assert!(tab.sent_away),
             Some(Hold::GaveUp { .. }) => {
-                assert!(self.rules.retry_for_ms.is_some() && tab.failing.is_some(), "given up too early");
+                let failed = tab.failing.map_or(0, |since| self.time - since);
+                let most = self.rules.retry_for_ms.expect("only where there is a limit");
+                assert!(failed >= most, "given up after {failed} ms");
                 self.seen.gave_up += 1;
             }
             Some(Hold::RetryAt { at, since, .. }) => {
@@ -1175,7 +1185,7 @@ fn number(name: &str) -> Option<u64> {
 
 fn many_runs(locks: bool) -> Seen {
     let only = number("OUTBOX_SEED");
-    let wanted = number("OUTBOX_STEPS").unwrap_or(500_000);
+    let wanted = number("OUTBOX_STEPS").unwrap_or(USUAL);
     let mut seen = Seen::default();
     for seed in only.unwrap_or(0).. {
         let steps = steps_of(seed, locks);
@@ -1230,8 +1240,8 @@ impl Seen {
 
 /// A run that meets little proves little.
 fn expect_all_met(mut seen: Seen, except: &[&str]) {
-    println!("{seen:?}");
-    if number("OUTBOX_SEED").is_none() {
+    eprintln!("{seen:?}");
+    if number("OUTBOX_SEED").is_none() && seen.steps >= USUAL {
         for (what, count) in seen.each_mut() {
             assert!(*count >= 10 || except.contains(&what), "{what}: met {count} times only");
         }

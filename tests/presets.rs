@@ -1,4 +1,4 @@
-//! Every preset against recorded answers: what is sent for the block of `docs/backends.md`, and what each answer
+//! Every preset against answers of its backend, real or by its documentation (each fixture says which): what is sent for the block of `docs/backends.md`, and what each answer
 //! is taken for, those that say 2xx and failed among them. `tests/fixtures/backends` holds both.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -232,7 +232,7 @@ fn each_block_of_the_documentation_asks_for_the_request_that_the_backend_wants()
 }
 
 #[test]
-fn each_recorded_answer_is_taken_for_what_it_is() {
+fn each_answer_is_taken_for_what_it_is() {
     for (name, to, fixture) in delivering() {
         let answers = fixture["answers"].as_array().unwrap();
         let stored = answers.iter().filter(|answer| answer["means"].to_string().contains("stored")).count();
@@ -502,6 +502,22 @@ fn what_an_item_says_stays_in_its_place_of_the_address() {
         let out = outgoing(&own, &[record], None).unwrap();
         assert_eq!(out.request.is_some(), good, "{to}");
     }
+}
+
+#[test]
+fn an_items_presigned_address_needs_no_token_and_a_second_record_there_is_not_taken_for_known() {
+    let to = configured(json!({"delivery": {
+        "preset": "s3-presigned", "url": "{record.meta.upload_url}", "params": {},
+        "answers": [{"status": [200], "body": {"is": ""}, "html": true, "means": "stored"}]
+    }}))
+    .unwrap();
+    let [mut record, _] = records();
+    record["meta"]["upload_url"] = "https://bucket.example.org/a?X-Amz-Signature=b%2Fc".into();
+    let out = outgoing(&to, std::slice::from_ref(&record), None).unwrap();
+    assert_eq!(out.request.as_ref().unwrap().url, "https://bucket.example.org/a?X-Amz-Signature=b%2Fc");
+    let there =
+        json!({"status": 412, "type": "text/html", "text": "<Error><Code>PreconditionFailed</Code></Error>"});
+    assert!(matches!(out.reply(&to, Some(&answer(&there))), Reply::RefusedWhole(_)));
 }
 
 #[test]

@@ -15,11 +15,12 @@
 //! Other browser queues remove an entry before it is sent and take any 2xx for success (Workbox, Sentry):
 //! a crash between loses it. Here a crash repeats the request with the same key and the same ids.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use super::ident::{BatchId, Chance, RecordId, Timestamp};
+use super::sorted::{Keys, Sorted};
 
 /// How to deliver.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -215,11 +216,11 @@ pub struct Outbox {
     /// The latest moment that was told.
     seen: Timestamp,
     /// Every record that the server does not have: waiting, in a batch or refused.
-    parcels: BTreeMap<RecordId, Parcel>,
-    waiting: BTreeSet<RecordId>,
+    parcels: Sorted<RecordId, Parcel>,
+    waiting: Keys<RecordId>,
     batches: VecDeque<Live>,
     search: Option<Search>,
-    refused: BTreeMap<RecordId, Arc<str>>,
+    refused: Sorted<RecordId, Arc<str>>,
     sent: usize,
 }
 
@@ -236,11 +237,11 @@ impl Outbox {
             failures: 0,
             pause: Timestamp::default(),
             seen: Timestamp::default(),
-            parcels: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            parcels: Sorted::default(),
+            waiting: Keys::default(),
             batches: VecDeque::new(),
             search: None,
-            refused: BTreeMap::new(),
+            refused: Sorted::default(),
             sent: 0,
         }
     }
@@ -272,9 +273,9 @@ impl Outbox {
         for batch in batches {
             for record in &batch.records {
                 self.parcels.insert(*record, about(*record));
-                self.waiting.remove(record);
+                self.waiting.remove(*record);
                 // What was refused and is being tried again is on its way.
-                self.refused.remove(record);
+                self.refused.remove(*record);
             }
             // Which of them failed with the server and which was left out by it is not stored: all wait.
             self.failures = self.failures.max(batch.attempts);
@@ -288,7 +289,7 @@ impl Outbox {
 
     /// Records that are on their way, in batches or not, oldest first.
     pub fn undelivered(&self) -> impl Iterator<Item = RecordId> {
-        self.parcels.keys().copied().filter(|id| !self.refused.contains_key(id))
+        self.parcels.keys().filter(|id| !self.refused.contains_key(*id))
     }
 
     /// Adds a record that is stored durably.
@@ -339,8 +340,8 @@ impl Outbox {
 
     /// Sends refused records once more, all or some; says which.
     pub fn retry_refused(&mut self, records: &[RecordId]) -> Vec<RecordId> {
-        let again: Vec<_> = records.iter().copied().filter(|id| self.refused.remove(id).is_some()).collect();
-        self.waiting.extend(&again);
+        let again: Vec<_> = records.iter().copied().filter(|id| self.refused.remove(*id).is_some()).collect();
+        self.waiting.extend(again.iter().copied());
         again
     }
 
@@ -348,8 +349,8 @@ impl Outbox {
     pub fn discard_refused(&mut self, records: &[RecordId]) -> Option<Errand> {
         let mut gone = Vec::new();
         for record in records {
-            if self.refused.remove(record).is_some() {
-                self.parcels.remove(record);
+            if self.refused.remove(*record).is_some() {
+                self.parcels.remove(*record);
                 gone.push(*record);
             }
         }
@@ -439,15 +440,15 @@ impl Outbox {
     ) -> Errand {
         let Live { batch, left_out, .. } = live;
         let search = self.search.take_if(|search| search.tried == batch.id);
-        let mut unheard = BTreeSet::<RecordId>::new();
-        unheard.extend(&batch.records);
+        let mut unheard = Keys::<RecordId>::default();
+        unheard.extend(batch.records.iter().copied());
         let (mut sent, mut refused) = (Vec::new(), Vec::new());
         let mut why = None;
         for (record, verdict) in verdicts {
             match verdict {
-                Verdict::Later(words) if unheard.contains(&record) => why = Some(words),
-                Verdict::Stored if unheard.remove(&record) => sent.push(record),
-                Verdict::Refused(words) if unheard.remove(&record) => refused.push((record, words)),
+                Verdict::Later(words) if unheard.contains(record) => why = Some(words),
+                Verdict::Stored if unheard.remove(record) => sent.push(record),
+                Verdict::Refused(words) if unheard.remove(record) => refused.push((record, words)),
                 _ => {}
             }
         }
@@ -457,7 +458,8 @@ impl Outbox {
         }
         let mut remaining = Vec::new();
         // Another batch may have settled it where two tabs sent at once.
-        unheard.retain(|id| self.parcels.contains_key(id) && !self.refused.contains_key(id));
+        let ours = |id: &RecordId| self.parcels.contains_key(*id) && !self.refused.contains_key(*id);
+        let unheard: Vec<_> = unheard.iter().filter(ours).collect();
         if !unheard.is_empty() {
             let why = why.unwrap_or_else(|| "the server did not say that it has every record".into());
             let since = left_out.as_ref().map_or(now, |failing| failing.since);
@@ -474,7 +476,7 @@ impl Outbox {
                     not_before = not_before.max(self.failed(&why, None, chance, now));
                 }
                 let id = if same { batch.id } else { chance.batch_id(now) };
-                let records = unheard.into_iter().collect();
+                let records = unheard;
                 let batch = Batch { id, records, attempts, not_before };
                 remaining.push(batch.clone());
                 self.put_back(batch, Some(Failing { since, why }));
@@ -496,14 +498,14 @@ impl Outbox {
 
     fn has(&mut self, record: RecordId) {
         // Counted once, also where two tabs sent it.
-        self.sent += usize::from(self.parcels.remove(&record).is_some());
-        self.waiting.remove(&record);
-        self.refused.remove(&record);
+        self.sent += usize::from(self.parcels.remove(record).is_some());
+        self.waiting.remove(record);
+        self.refused.remove(record);
     }
 
     fn refuse(&mut self, record: RecordId, why: &Arc<str>) {
-        self.waiting.remove(&record);
-        if self.parcels.contains_key(&record) {
+        self.waiting.remove(record);
+        if self.parcels.contains_key(record) {
             self.refused.insert(record, why.clone());
         }
     }
@@ -518,8 +520,8 @@ impl Outbox {
         } else {
             // Another tab may have settled some where two sent at once.
             let mut still = batch.records.clone();
-            still.retain(|id| self.parcels.contains_key(id) && !self.refused.contains_key(id));
-            self.waiting.extend(&still);
+            still.retain(|id| self.parcels.contains_key(*id) && !self.refused.contains_key(*id));
+            self.waiting.extend(still.iter().copied());
             if still.len() == batch.records.len() {
                 remaining = self.cut(&still, chance, now);
             }
@@ -531,14 +533,15 @@ impl Outbox {
     /// The first half of `records`, which wait and one of which the server does not want, as a batch. `None` if
     /// some of them are in another batch by now, or an earlier record of their items waits: then all wait.
     fn cut(&mut self, records: &[RecordId], chance: &mut Chance, now: Timestamp) -> Option<Batch> {
-        let mut busy = BTreeSet::new();
+        let mut busy = Keys::default();
         self.note_items(self.batches.len(), &mut busy);
         for record in records {
             let item = self.item(record)?;
-            let mut before = self.waiting.range(..record).filter(|id| !records.contains(id));
-            if !self.waiting.contains(record)
-                || busy.contains(&item)
-                || before.any(|other| self.item(other) == Some(item))
+            let mut before =
+                self.waiting.iter().take_while(|id| id < record).filter(|id| !records.contains(id));
+            if !self.waiting.contains(*record)
+                || busy.contains(item)
+                || before.any(|other| self.item(&other) == Some(item))
             {
                 return None;
             }
@@ -547,7 +550,7 @@ impl Outbox {
         let (first, rest) = records.split_at((records.len() / 2).max(1));
         let id = chance.batch_id(now);
         for record in first {
-            self.waiting.remove(record);
+            self.waiting.remove(*record);
         }
         if !rest.is_empty() {
             self.search = Some(Search { tried: id, rest: rest.to_vec() });
@@ -612,7 +615,7 @@ impl Outbox {
             return None;
         }
         for record in &records {
-            self.waiting.remove(record);
+            self.waiting.remove(*record);
         }
         let id = chance.batch_id(now);
         let batch = Batch { id, records, attempts: 0, not_before: Timestamp::default() };
@@ -630,19 +633,19 @@ impl Outbox {
         (0..self.batches.len()).find(|&at| {
             let live = &self.batches[at];
             live.under == Under::Ready && live.batch.not_before <= self.seen && {
-                let mut earlier = BTreeSet::new();
+                let mut earlier = Keys::default();
                 self.note_items(at, &mut earlier);
-                !live.batch.records.iter().filter_map(|id| self.item(id)).any(|item| earlier.contains(&item))
+                !live.batch.records.iter().filter_map(|id| self.item(id)).any(|item| earlier.contains(item))
             }
         })
     }
 
     fn item(&self, record: &RecordId) -> Option<u64> {
-        self.parcels.get(record).map(|parcel| parcel.item)
+        self.parcels.get(*record).map(|parcel| parcel.item)
     }
 
     /// The items of the first `count` batches.
-    fn note_items(&self, count: usize, items: &mut BTreeSet<u64>) {
+    fn note_items(&self, count: usize, items: &mut Keys<u64>) {
         for live in self.batches.range(..count) {
             items.extend(live.batch.records.iter().filter_map(|id| self.item(id)));
         }
@@ -652,7 +655,7 @@ impl Outbox {
     /// in a batch.
     fn next_records(&self) -> Vec<RecordId> {
         let most = self.rules.batch_most.max(1);
-        let (mut records, mut bytes, mut busy) = (Vec::new(), 0, BTreeSet::new());
+        let (mut records, mut bytes, mut busy) = (Vec::new(), 0, Keys::default());
         self.note_items(self.batches.len(), &mut busy);
         for record in self.waiting.iter().take(most.saturating_mul(LOOK)) {
             let Some(parcel) = self.parcels.get(record) else { continue };
@@ -663,7 +666,7 @@ impl Outbox {
             if records.len() == most || (bytes > self.rules.batch_bytes && !records.is_empty()) {
                 break;
             }
-            records.push(*record);
+            records.push(record);
         }
         records
     }
@@ -742,13 +745,13 @@ impl Outbox {
             // Only a picture of the store, which is read again before this tab sends. What is left stays whole:
             // a batch never changes, also where this tab has sent it before it lost the lead.
             let parcels = &self.parcels;
-            self.batches.retain(|live| live.batch.records.iter().any(|id| parcels.contains_key(id)));
+            self.batches.retain(|live| live.batch.records.iter().any(|id| parcels.contains_key(*id)));
         }
     }
 
     /// Records that the server does not want, with its reason.
     #[must_use]
-    pub fn refused(&self) -> &BTreeMap<RecordId, Arc<str>> {
+    pub fn refused(&self) -> &Sorted<RecordId, Arc<str>> {
         &self.refused
     }
 }

@@ -11,6 +11,7 @@ use super::item::Item;
 use super::label::{LabelId, LabelSet};
 use super::prediction::Prediction;
 use super::value::Value;
+use crate::domain::decimal::shortest;
 
 /// The most conditions that a policy may hold, the threshold included: a decision keeps one bit for each.
 pub const MOST_CONDITIONS: usize = 64;
@@ -218,7 +219,7 @@ impl Policy {
         let threshold = prediction.map_or(self.accept_at, |p| self.threshold(p.label()));
         let mut rules = vec![match threshold {
             NOTHING => (NOT_YET.to_owned(), "checks enough for the target".to_owned()),
-            threshold => ("accept_at".to_owned(), format!("confidence at least {threshold}")),
+            threshold => ("accept_at".to_owned(), format!("confidence at least {}", shortest(threshold))),
         }];
         for (name, condition) in [("defer_when", &self.defer_when), ("audit_when", &self.audit_when)] {
             if let Some(condition) = condition {
@@ -226,7 +227,10 @@ impl Policy {
             }
         }
         if let Some(Sampling { share, .. }) = self.blind {
-            rules.push((OF_TARGET.to_owned(), format!("in the {} % sample for checks", share * 100.0)));
+            rules.push((
+                OF_TARGET.to_owned(),
+                format!("in the {} % sample for checks", shortest(share * 100.0)),
+            ));
         }
         let held = |i: usize| i < MOST_CONDITIONS && decision.held >> i & 1 == 1;
         let reasons = rules.into_iter().enumerate();
@@ -288,8 +292,10 @@ impl Condition {
             }
         };
         let bound = |name: &str, bound: &Bound| match bound {
-            Bound::Below(limit) => (format!("{name}_below"), format!("{name} below {limit}")),
-            Bound::AtLeast(limit) => (format!("{name}_at_least"), format!("{name} at least {limit}")),
+            Bound::Below(limit) => (format!("{name}_below"), format!("{name} below {}", shortest(*limit))),
+            Bound::AtLeast(limit) => {
+                (format!("{name}_at_least"), format!("{name} at least {}", shortest(*limit)))
+            }
         };
         let (word, says) = match self {
             Condition::Any(parts) => {
@@ -308,7 +314,9 @@ impl Condition {
                 ("label_in".into(), format!("label in {}", names.collect::<Vec<_>>().join(", ")))
             }
             Condition::Meta { path: meta, test } => ("meta".into(), format!("meta {meta} {test}")),
-            Condition::Sample { percent, .. } => ("sample".into(), format!("in the {percent} % sample")),
+            Condition::Sample { percent, .. } => {
+                ("sample".into(), format!("in the {} % sample", shortest(*percent)))
+            }
         };
         rules.push((format!("{path}.{word}"), says));
     }
@@ -319,8 +327,8 @@ impl fmt::Display for MetaTest {
         match self {
             MetaTest::Exists => f.write_str("exists"),
             MetaTest::In(values) => write!(f, "is one of {} values", values.len()),
-            MetaTest::Below(limit) => write!(f, "below {limit}"),
-            MetaTest::AtLeast(limit) => write!(f, "at least {limit}"),
+            MetaTest::Below(limit) => write!(f, "below {}", shortest(*limit)),
+            MetaTest::AtLeast(limit) => write!(f, "at least {}", shortest(*limit)),
         }
     }
 }

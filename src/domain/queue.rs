@@ -1,10 +1,11 @@
 //! The order of questions: most doubtful first, with a share of random ones.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::ident::draw;
 use super::item::ItemKey;
 use super::prediction::Prediction;
+use super::sorted::{Keys, Sorted};
 
 /// How much the model doubts an item, 0 to 1; waits in this order, greatest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,11 +56,11 @@ pub struct Queue {
     check_share: Option<f64>,
     seed: u64,
     given: u64,
-    by_doubt: BTreeSet<(u32, ItemKey)>,
-    by_draw: BTreeSet<(u64, ItemKey)>,
-    checks: BTreeSet<(u64, ItemKey)>,
+    by_doubt: Keys<(u64, ItemKey)>,
+    by_draw: Keys<(u64, ItemKey)>,
+    checks: Keys<(u64, ItemKey)>,
     /// By doubt and draw, or as a check by draw alone.
-    places: HashMap<ItemKey, (Option<u32>, u64)>,
+    places: Sorted<ItemKey, (Option<u64>, u64)>,
     skipped: VecDeque<ItemKey>,
 }
 
@@ -72,10 +73,10 @@ impl Queue {
             check_share: None,
             seed,
             given: 0,
-            by_doubt: BTreeSet::new(),
-            by_draw: BTreeSet::new(),
-            checks: BTreeSet::new(),
-            places: HashMap::new(),
+            by_doubt: Keys::default(),
+            by_draw: Keys::default(),
+            checks: Keys::default(),
+            places: Sorted::default(),
             skipped: VecDeque::new(),
         }
     }
@@ -116,7 +117,7 @@ impl Queue {
     pub fn put(&mut self, item: ItemKey, id: &str, doubt: Doubt) {
         self.remove(item);
         // Non-negative floats order as their bits do; inverted, the greatest doubt comes first.
-        let doubt = u32::MAX - doubt.0.clamp(0.0, 1.0).to_bits();
+        let doubt = u64::from(u32::MAX - doubt.0.clamp(0.0, 1.0).to_bits());
         let place = draw(self.seed, id).to_bits();
         self.by_doubt.insert((doubt, item));
         self.by_draw.insert((place, item));
@@ -137,13 +138,13 @@ impl Queue {
 
     /// Takes an item out; `false` if it did not wait.
     pub fn remove(&mut self, item: ItemKey) -> bool {
-        match self.places.remove(&item) {
+        match self.places.remove(item) {
             Some((Some(doubt), place)) => {
-                self.by_doubt.remove(&(doubt, item));
-                self.by_draw.remove(&(place, item));
+                self.by_doubt.remove((doubt, item));
+                self.by_draw.remove((place, item));
                 return true;
             }
-            Some((None, place)) => return self.checks.remove(&(place, item)),
+            Some((None, place)) => return self.checks.remove((place, item)),
             None => {}
         }
         let at = self.skipped.iter().position(|skipped| *skipped == item);
@@ -157,11 +158,11 @@ impl Queue {
         let among = self.checks.len() as f64 / self.places.len().max(1) as f64;
         // What the checks leave of the places is shared out anew.
         let taken = if self.checks.is_empty() { 0.0 } else { self.check_share.unwrap_or(among) };
-        let check = self.checks.first().map(|(_, item)| *item).filter(|_| lot < taken);
+        let check = self.checks.first().map(|(_, item)| item).filter(|_| lot < taken);
         let random = lot - taken < self.random_share * (1.0 - taken);
-        let first = if random { self.by_draw.first().map(|(_, item)| *item) } else { None };
-        let item = check.or(first).or_else(|| self.by_doubt.first().map(|(_, item)| *item));
-        match item.or_else(|| self.checks.first().map(|(_, item)| *item)) {
+        let first = if random { self.by_draw.first().map(|(_, item)| item) } else { None };
+        let item = check.or(first).or_else(|| self.by_doubt.first().map(|(_, item)| item));
+        match item.or_else(|| self.checks.first().map(|(_, item)| item)) {
             Some(item) => {
                 self.remove(item);
                 self.given += 1;

@@ -61,9 +61,10 @@ struct Finishing {
 }
 
 impl Courier {
-    /// Gives everything back. The token stays: it is the page's, not the configuration's.
+    /// Gives everything back, and forgets the token.
     pub fn stop(&self) {
         self.lead.take();
+        self.credential.take();
         self.ask.take();
         self.again.take();
         self.unstored.take();

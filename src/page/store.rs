@@ -211,7 +211,7 @@ impl Store {
             match Delivery::from_text(&text) {
                 // Refused before, and on its way once more.
                 Delivery::Refused(why) if !batched.contains(&id) => kept.refused.push((id, why)),
-                Delivery::Discarded => {}
+                Delivery::Discarded => kept.discarded.push(id),
                 _ => kept.waiting.push(id),
             }
         }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::moment::Moment;
 use super::record::{self, Record};
 use crate::domain::correction::{Correction, Kind, ModelName, PredictionSaid, PredictionShown, Role};
+use crate::domain::decimal::shortest;
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::policy::{Outcome, Reason};
 use crate::domain::value::Value;
@@ -114,7 +115,7 @@ fn from_reason(reason: &record::Reason) -> Reason {
 
 /// The shortest decimal of the f32, so that 0.9 is written as 0.9 and not as 0.8999999761581421.
 fn widened(p: f32) -> f64 {
-    decimal(&p.to_string()).unwrap_or(f64::from(p))
+    decimal(&shortest(p)).unwrap_or(f64::from(p))
 }
 
 #[allow(clippy::cast_possible_truncation)]

@@ -9,6 +9,7 @@ use super::export::text;
 use serde_json::{Value, json};
 
 use crate::domain::correction::{PredictionShown, Role};
+use crate::domain::decimal::shortest;
 use crate::domain::evaluation::{Evaluation, Reliability, Tally};
 
 /// Every figure as one JSON object.
@@ -126,19 +127,19 @@ pub fn csv(chart: Chart, figures: &Evaluation) -> String {
         out.push_str("\r\n");
     };
     let head = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let known = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let known = |number: Option<f64>| number.map(shortest).unwrap_or_default();
     match chart {
         Chart::Settled => {
             row(&head("seconds at by_model answered"));
             for p in &figures.settled {
                 let at = text(Some(&to_moment(p.at).to_string()));
-                row(&[p.seconds.to_string(), at, p.by_model.to_string(), p.answered.to_string()]);
+                row(&[shortest(p.seconds), at, p.by_model.to_string(), p.answered.to_string()]);
             }
         }
         Chart::RiskCoverage => {
             row(&head("confidence coverage accuracy"));
             for p in &figures.risk_coverage {
-                row(&[p.confidence.to_string(), p.coverage.to_string(), p.accuracy.to_string()]);
+                row(&[shortest(p.confidence), shortest(p.coverage), shortest(p.accuracy)]);
             }
         }
         Chart::Reliability => {
@@ -170,7 +171,7 @@ pub fn csv(chart: Chart, figures: &Evaluation) -> String {
             row(&head("answers settled seconds per_minute"));
             for s in &figures.stretches {
                 let (answers, settled) = (s.answers.to_string(), s.settled.to_string());
-                row(&[answers, settled, s.seconds.to_string(), known(s.per_minute())]);
+                row(&[answers, settled, shortest(s.seconds), known(s.per_minute())]);
             }
         }
     }

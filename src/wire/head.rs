@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::domain::correction::ModelName;
+use crate::domain::decimal::shortest;
 use crate::domain::label::{Label, LabelSet};
 use crate::input::card::{Digest, ModelCard};
 use crate::reader::{Node, Problems, read_text};
@@ -57,7 +58,8 @@ pub fn write(head: &HeadFile, model: &ModelName, labels: &LabelSet) -> String {
     }
     text.push_str(&format!(
         "],\n  \"answers\": {},\n  \"temperature\": {},\n  \"bias\": ",
-        head.answers, head.temperature
+        head.answers,
+        shortest(head.temperature)
     ));
     numbers(&head.bias, &mut text);
     text.push_str(",\n  \"weights\": [");
@@ -76,8 +78,8 @@ fn quoted(word: &str, text: &mut String) {
 fn numbers(row: &[f32], text: &mut String) {
     text.push('[');
     for (at, number) in row.iter().enumerate() {
-        // Rust writes the shortest text that reads back as the same number.
-        text.push_str(&format!("{}{number}", if at > 0 { ", " } else { "" }));
+        text.push_str(if at > 0 { ", " } else { "" });
+        text.push_str(&shortest(*number));
     }
     text.push(']');
 }

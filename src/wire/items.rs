@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use super::address;
 use super::correction::from_json;
 use super::manifest::optional;
+use crate::domain::decimal::shortest;
 use crate::domain::item::{Aside, AsideReason, Content, ImageSource, Item};
 use crate::domain::value::Value;
 use crate::input::numbers::MAX_COLUMNS;
@@ -93,7 +94,7 @@ fn id_text(json: &Json) -> Option<String> {
         Json::String(text) => Some(text.clone()),
         // JavaScript has one kind of number: what another reader writes as 7 may come as 7.0.
         Json::Number(number) => Some(match number.as_f64() {
-            Some(float) if number.is_f64() => float.to_string(),
+            Some(float) if number.is_f64() => shortest(float),
             _ => number.to_string(),
         }),
         _ => None,

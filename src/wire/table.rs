@@ -12,6 +12,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::items::{MAX_ITEM_BYTES, Resolve, item, malformed};
+use crate::domain::decimal::shortest;
 use crate::domain::item::{Aside, Item};
 use crate::reader::decimal;
 
@@ -266,7 +267,7 @@ impl Header {
 /// A number where nothing would be lost (not 007, not 1e5, not 1.50), else the text.
 fn value(field: &str) -> Json {
     let whole = field.parse::<i64>().ok().filter(|n| n.to_string() == field).map(Json::from);
-    let number = || decimal(field).filter(|n| n.is_finite() && n.to_string() == field).map(Json::from);
+    let number = || decimal(field).filter(|n| n.is_finite() && shortest(*n) == field).map(Json::from);
     whole.or_else(number).unwrap_or_else(|| field.into())
 }
 

@@ -51,9 +51,10 @@ pub(super) fn at_once(source: &Source, part: &JsValue) -> Option<Result<Content,
     Some(content.ok_or_else(|| Failed::Unpredictable(format!("the message holds no {source:?}").into())))
 }
 
-/// A picture file that [`together`] reads; `None` for anything else.
+/// A picture file that [`together`] reads; `None` for anything else. A file that is gone may say that it is empty,
+/// and would not be missed among others.
 pub(super) fn small_file(part: &JsValue) -> Option<Blob> {
-    part.dyn_ref().filter(|file: &&Blob| file.size() <= f64::from(HEADER)).cloned()
+    part.dyn_ref().filter(|file: &&Blob| (1.0..=f64::from(HEADER)).contains(&file.size())).cloned()
 }
 
 /// Reads files with one request to the browser, which takes it longer than the few bytes of each; `None` if

@@ -1,8 +1,10 @@
 //! Who is let in, what is logged, and what is measured.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -205,4 +207,19 @@ fn the_metrics_are_prometheus_text_and_count_what_happened() {
         .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
         .collect();
     assert!(buckets.len() == 13 && buckets.is_sorted(), "{buckets:?}");
+}
+
+#[test]
+fn told_to_stop_it_waits_ten_seconds_for_a_sender_that_hangs_and_ends_well() {
+    let folder = TempDir::new().unwrap();
+    let mut collector = Collector::start(folder.path(), &[]);
+    let mut stream = TcpStream::connect(collector.url.trim_start_matches("http://")).unwrap();
+    let head = "POST /records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n[";
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    kill(collector.process.id(), "TERM");
+    assert!(collector.process.wait().unwrap().success());
+    let took = begun.elapsed().as_secs();
+    assert!((9..20).contains(&took), "it ended after {took} s");
 }

@@ -125,7 +125,8 @@ impl Drop for Collector {
 
 /// The `n`th record, a correction of the item `n`.
 pub fn record(n: u64) -> Value {
-    let mut value: Value = serde_json::from_str(include_str!("../fixtures/record.v1.correction.json")).unwrap();
+    let mut value: Value =
+        serde_json::from_str(include_str!("../fixtures/record.v1.correction.json")).unwrap();
     value["id"] = json!(id(n));
     value["item_id"] = json!(format!("item-{n:06}"));
     value

@@ -179,6 +179,42 @@ fn many_annotators_at_once_never_hold_more_than_an_item_wants() {
 }
 
 #[test]
+fn a_list_that_is_worked_off_by_many_gives_each_item_as_often_as_it_wants_and_no_more() {
+    let (_data, collector) = start(&["--answers-per-item", "3"]);
+    load(&collector, "POST", &lines(&items(100)));
+    let mut given: BTreeMap<String, usize> = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8_u64)
+            .map(|n| {
+                let collector = &collector;
+                scope.spawn(move || {
+                    let (who, mut mine) = (format!("a{n}"), Vec::new());
+                    loop {
+                        let some = ask(collector, &who, 4);
+                        if some.is_empty() {
+                            return mine;
+                        }
+                        let from = (n << 20) + mine.len() as u64;
+                        let records: Vec<Value> =
+                            (from..).zip(&some).map(|(id, item)| said(id, &who, item, "Coat")).collect();
+                        assert_eq!(
+                            collector.send(JSON, json!(records).to_string()).json()["stored"],
+                            json!(some.len())
+                        );
+                        mine.extend(some);
+                    }
+                })
+            })
+            .collect();
+        for one in all {
+            one.join().unwrap().into_iter().for_each(|item| *given.entry(item).or_default() += 1);
+        }
+    });
+    let other: Vec<_> = given.iter().filter(|(_, times)| **times != 3).collect();
+    assert!(other.is_empty() && given.len() == 100, "{} items, {other:?}", given.len());
+}
+
+#[test]
 fn answers_of_several_annotators_come_out_as_one_label_and_an_agreement() {
     let (_data, collector) = start(&[]);
     let mut records = Vec::new();

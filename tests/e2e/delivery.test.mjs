@@ -74,6 +74,8 @@ const GIVES = `globalThis.asked = []; globalThis.tokens = []; globalThis.before 
 /** Everything where a secret might come to rest. */
 const traces = (labeler) =>
   labeler.run(async (element) => {
+    // The host page's own script has it, of course.
+    document.querySelectorAll("script").forEach((script) => script.remove());
     const found = [element.outerHTML, element.shadowRoot.innerHTML, document.documentElement.outerHTML, location.href];
     found.push(JSON.stringify(heard), JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }), document.cookie);
     for (const format of ["jsonl", "csv"]) found.push(await (await element.download(format, { save: false })).text());
@@ -325,7 +327,8 @@ test("a store that the browser has thrown away is noticed on the next visit", as
   await until(async () => (await labeler.progress()).unsaved === 0, "on disk");
   await labeler.page.close();
   const page = await context.newPage();
-  await page.goto(new URL("/empty", server.url).href);
+  server.route("/empty.html", "<title>empty</title>");
+  await page.goto(new URL("/empty.html", server.url).href);
   await page.evaluate(async () => {
     for (const { name } of await indexedDB.databases()) await new Promise((done) => (indexedDB.deleteDatabase(name).onsuccess = done));
   });
@@ -407,12 +410,12 @@ test("refused records are given up only after a question, and stay in the downlo
 
 test("finish goes where the configuration says, once everything is delivered", async () => {
   const state = backend(server, "/records");
-  server.route("/done", "<!doctype html><title>done</title>");
-  const delivery = { url: "/records", retry: RETRY, params: { code: "C0DE" }, finish: { redirect: `${server.url}done?cc={params.code}` } };
+  server.route("/done.html", "<!doctype html><title>done</title>");
+  const delivery = { url: "/records", retry: RETRY, params: { code: "C0DE" }, finish: { redirect: `${server.url}done.html?cc={params.code}` } };
   const labeler = await Labeler.open(context, host(3, { delivery }));
   await answer(labeler, 2);
   await labeler.run((element) => void element.finish());
-  await labeler.page.waitForURL(/\/done\?cc=C0DE$/);
+  await labeler.page.waitForURL(/\/done\.html\?cc=C0DE$/);
   assert.equal(state.kept.size, 2);
 });
 

@@ -112,6 +112,27 @@ fn a_refused_record_that_is_given_up_is_listed_no_more_and_stays_an_answer() {
 }
 
 #[test]
+fn what_one_tab_gave_up_another_one_that_takes_over_does_not_send() {
+    let mut first = asked_about(&["a"]);
+    first.server_answers = false;
+    first.press("cat");
+    let mut second = World::asleep(Rules { session: "second".into(), ..rules() });
+    second.store = first.store.clone();
+    let kept = second.store.kept();
+    second.notice(Notice::Restored(second.store.records.clone(), kept)).notice(Notice::Started);
+    first.server_refuses.insert("a".into());
+    first.server_answers().wait();
+    let refused: Vec<_> = first.session.refused().map(|(id, _)| id).collect();
+    first.notice(Notice::DiscardRefused(refused));
+    // The first one is closed.
+    second.store = first.store.clone();
+    let kept = second.store.kept();
+    second.notice(Notice::Leading(kept)).wait();
+    assert!(second.requests.is_empty());
+    assert_eq!(second.session.delivery(second.now).waiting, 0);
+}
+
+#[test]
 fn answers_of_one_item_do_not_share_a_request() {
     let mut world = asked_about(&["a", "b"]);
     world.notice(Notice::Online(false)).press("cat").undo().press("dog").press("cat");

@@ -49,6 +49,7 @@ impl Store {
             waiting: self.records.iter().map(|record| record.id).filter(open).collect(),
             batches: self.batches.values().cloned().collect(),
             refused: self.refused.iter().map(|(id, why)| (*id, why.clone())).collect(),
+            discarded: self.discarded.iter().copied().collect(),
             sent: self.sent.len(),
         }
     }

@@ -367,10 +367,15 @@ pub(super) fn read_row(of: &tokio_postgres::Row) -> Result<Row, StoreError> {
 /// What every new connection is told.
 async fn prepare(client: &deadpool_postgres::ClientWrapper) -> Result<(), tokio_postgres::Error> {
     // An answer promises that the record is on the disk. What is stricter than "on" stays.
+    // And a plan is made for what the tables hold now: one that was kept from when they were empty would read all
+    // of them for every item. Compiling it would take longer than all of these statements do.
     client
         .batch_execute(
             "SELECT set_config('synchronous_commit', 'on', false)
-             WHERE current_setting('synchronous_commit') = 'off'",
+             WHERE current_setting('synchronous_commit') = 'off';
+             SELECT set_config('plan_cache_mode', 'force_custom_plan', false)
+             WHERE current_setting('plan_cache_mode', true) IS NOT NULL;
+             SELECT set_config('jit', 'off', false) WHERE current_setting('jit', true) IS NOT NULL",
         )
         .await
 }

@@ -1,6 +1,7 @@
 //! The work list in PostgreSQL: rows are locked while they are looked at, and whoever else asks passes them by.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 
@@ -10,28 +11,33 @@ use crate::collector::work::{Candidate, Entry, Handed, Loaded, Wanted, WorkCount
 use crate::wire::moment::Moment;
 
 /// Items that had so many answers when they were last looked at, and that the annotator neither holds nor has
-/// answered; `$locked` says what is done about those that another request is looking at.
+/// answered; `$locked` says whether they are locked. The questions are counts and not `NOT EXISTS`, which the
+/// planner may turn into a join with all records, where a few are looked up by their item.
 macro_rules! waiting {
     ($locked:literal) => {
         concat!(
             "
 SELECT i.seq, i.id, i.item FROM hitl_items i WHERE i.answers = $1 AND i.seq > $2
-  AND NOT EXISTS (SELECT FROM hitl_leases l WHERE l.item = i.seq AND l.annotator = $3 AND l.until > now())
+  AND (SELECT count(*) FROM hitl_leases l WHERE l.item = i.seq AND l.annotator = $3 AND l.until > now()) = 0
   AND (SELECT count(*) FROM hitl_leases l WHERE l.item = i.seq AND l.until > now()) < $4
-  AND NOT EXISTS (SELECT FROM hitl_records r WHERE left(r.item_id, 300) = left(i.id, 300) AND r.item_id = i.id
-    AND r.annotator = $3 AND r.kind = 'correction' AND NOT EXISTS (SELECT FROM hitl_records u
-      WHERE left(u.item_id, 300) = left(i.id, 300) AND u.item_id = i.id AND u.kind = 'undo' AND u.supersedes = r.id))
-ORDER BY i.seq LIMIT $5 FOR UPDATE OF i ",
+  AND (SELECT count(*) FROM hitl_records r WHERE left(r.item_id, 300) = left(i.id, 300) AND r.item_id = i.id
+    AND r.annotator = $3 AND r.kind = 'correction' AND (SELECT count(*) FROM hitl_records u
+      WHERE left(u.item_id, 300) = left(i.id, 300) AND u.item_id = i.id AND u.kind = 'undo' AND u.supersedes = r.id) = 0) = 0
+ORDER BY i.seq LIMIT $5 ",
             $locked
         )
     };
 }
 
-/// The records of some items.
+/// How often somebody who found nothing looks again because others were looking at what there is.
+const LOOKS: u32 = 40;
+
+/// The records of some items, looked up item by item (`OFFSET 0` keeps the planner from joining all records).
 const RECORDS: &str = "
-SELECT r.item_id, r.id::text, r.kind, r.role, r.answered_at, r.annotator, r.supersedes::text, NULL::text
-FROM unnest($1::text[]) AS w(id)
-JOIN hitl_records r ON left(r.item_id, 300) = left(w.id, 300) AND r.item_id = w.id ORDER BY r.seq";
+SELECT r.* FROM unnest($1::text[]) AS w(id) CROSS JOIN LATERAL (
+    SELECT item_id, id::text, kind, role, answered_at, annotator, supersedes::text, NULL::text FROM hitl_records
+    WHERE left(item_id, 300) = left(w.id, 300) AND item_id = w.id ORDER BY seq OFFSET 0
+) AS r";
 
 impl Postgres {
     pub(super) async fn load(&self, items: Vec<Entry>, only: bool) -> Result<Loaded, StoreError> {
@@ -75,17 +81,25 @@ impl Postgres {
     }
 
     pub(super) async fn hand_out(&self, wanted: Wanted) -> Result<Handed, StoreError> {
-        let mut tries = 0;
+        let mut looks = 1;
         loop {
-            let mut client = self.client().await?;
-            let change = client.transaction().await?;
-            match hand_out(change, &wanted).await {
+            let found = {
+                let mut client = self.client().await?;
+                let change = client.transaction().await?;
+                hand_out(change, &wanted).await
+            };
+            match found {
+                // "Nothing" is said only of what is not there: all that is left may have been before others just
+                // now. Nobody waits while they hold a lock or a connection.
+                Ok((_, true)) if looks < LOOKS => {}
                 // Another request was in the way; nothing was done.
-                Err(Trouble::Database(why)) if tries < 8 && broken_off(&why) => tries += 1,
+                Err(Trouble::Database(why)) if looks < LOOKS && broken_off(&why) => {}
+                Ok((handed, _)) => return Ok(handed),
                 Err(Trouble::Database(why)) => return Err(why.into()),
                 Err(Trouble::Store(why)) => return Err(why),
-                Ok(handed) => return Ok(handed),
             }
+            tokio::time::sleep(Duration::from_millis(5 + 7 * u64::from(looks % 8))).await;
+            looks += 1;
         }
     }
 
@@ -109,7 +123,8 @@ impl From<tokio_postgres::Error> for Trouble {
     }
 }
 
-async fn hand_out(change: Transaction<'_>, wanted: &Wanted) -> Result<Handed, Trouble> {
+/// What is handed out, and whether there is something that others were looking at although nothing was found.
+async fn hand_out(change: Transaction<'_>, wanted: &Wanted) -> Result<(Handed, bool), Trouble> {
     let annotator = folded(&wanted.annotator);
     // One request of an annotator at a time, so that two of their tabs get the same items and not twice as many.
     change.execute("SELECT pg_advisory_xact_lock(hashtext('hitl ' || $1))", &[&annotator]).await?;
@@ -131,11 +146,8 @@ async fn hand_out(change: Transaction<'_>, wanted: &Wanted) -> Result<Handed, Tr
         .await?;
     let mut given: Vec<(i64, String)> = held.iter().map(|row| (row.get(0), row.get(1))).collect();
     let again = given.len();
-    choose(&change, wanted, &annotator, waiting!("SKIP LOCKED"), &mut given).await?;
-    if given.is_empty() {
-        // All that is left may be before other requests just now; "nothing" is said only of what is not there.
-        choose(&change, wanted, &annotator, waiting!(""), &mut given).await?;
-    }
+    choose(&change, wanted, &annotator, &mut given).await?;
+    let more = given.is_empty() && waits(&change, wanted, &annotator).await?;
     let seqs: Vec<i64> = given.iter().map(|(seq, _)| *seq).collect();
     let until = change
         .query_one(
@@ -148,7 +160,7 @@ async fn hand_out(change: Transaction<'_>, wanted: &Wanted) -> Result<Handed, Tr
         .await?;
     let until = Moment::from_epoch_ms(until.get::<_, i64>(0).unsigned_abs());
     change.commit().await?;
-    Ok(Handed { items: given.into_iter().map(|(_, item)| item).collect(), again, until })
+    Ok((Handed { items: given.into_iter().map(|(_, item)| item).collect(), again, until }, more))
 }
 
 /// Adds items that wait to `given` until it is full.
@@ -156,10 +168,9 @@ async fn choose(
     change: &Transaction<'_>,
     wanted: &Wanted,
     annotator: &str,
-    waiting: &str,
     given: &mut Vec<(i64, String)>,
 ) -> Result<(), Trouble> {
-    let waiting = change.prepare_cached(waiting).await?;
+    let waiting = change.prepare_cached(waiting!("FOR UPDATE OF i SKIP LOCKED")).await?;
     // Items that have most of their answers come first, then those that stand first on the list.
     for answers in (0..wanted.answers).rev() {
         let (level, room) = (i32::try_from(answers).unwrap_or(i32::MAX), i64::from(wanted.answers - answers));
@@ -190,6 +201,18 @@ async fn choose(
     Ok(())
 }
 
+/// Whether an item waits for the annotator, locked or not.
+async fn waits(change: &Transaction<'_>, wanted: &Wanted, annotator: &str) -> Result<bool, Trouble> {
+    let waiting = change.prepare_cached(waiting!("")).await?;
+    for answers in 0..wanted.answers {
+        let (level, room) = (i32::try_from(answers).unwrap_or(i32::MAX), i64::from(wanted.answers - answers));
+        if !change.query(&waiting, &[&level, &0_i64, &annotator, &room, &1_i64]).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What is known of items by their ids, now that they are locked: the statement that chose them may have seen an
 /// older state.
 async fn candidates(
@@ -198,10 +221,6 @@ async fn candidates(
 ) -> Result<HashMap<String, Candidate>, Trouble> {
     let ids: Vec<String> = step.iter().map(|row| row.get(1)).collect();
     let mut found: HashMap<String, Candidate> = HashMap::new();
-    for row in change.query(RECORDS, &[&ids]).await? {
-        let standing = read_row(&row).map_err(Trouble::Store)?.standing;
-        found.entry(row.get(0)).or_default().records.push(standing);
-    }
     let seqs: Vec<i64> = step.iter().map(|row| row.get(0)).collect();
     let holders = "
         SELECT i.id, count(*) FROM hitl_leases l JOIN hitl_items i ON i.seq = l.item
@@ -209,6 +228,12 @@ async fn candidates(
     for row in change.query(holders, &[&seqs]).await? {
         let holders = usize::try_from(row.get::<_, i64>(1)).unwrap_or(usize::MAX);
         found.entry(row.get(0)).or_default().holders = holders;
+    }
+    // After the leases: a record that arrives between the two is counted twice, so that the item waits for the next
+    // who asks; the other way round it would not be counted at all.
+    for row in change.query(RECORDS, &[&ids]).await? {
+        let standing = read_row(&row).map_err(Trouble::Store)?.standing;
+        found.entry(row.get(0)).or_default().records.push(standing);
     }
     Ok(found)
 }

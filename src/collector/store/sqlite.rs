@@ -76,14 +76,17 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Where the outcome of a job goes.
+type Done<T> = oneshot::Sender<Result<T, StoreError>>;
+
 /// What the thread that writes is asked for.
 enum Job {
     /// To keep records.
-    Put(Vec<Record>, oneshot::Sender<Result<Vec<Outcome>, StoreError>>),
+    Put(Vec<Record>, Done<Vec<Outcome>>),
     /// To put items on the list; whether the list is to hold nothing else.
-    Load(Vec<Entry>, bool, oneshot::Sender<Result<Loaded, StoreError>>),
+    Load(Vec<Entry>, bool, Done<Loaded>),
     /// To hand out work.
-    HandOut(Wanted, oneshot::Sender<Result<Handed, StoreError>>),
+    HandOut(Wanted, Done<Handed>),
 }
 
 /// The records, shared by all requests.
@@ -138,10 +141,7 @@ impl Sqlite {
         self.ask(|done| Job::HandOut(wanted, done)).await
     }
 
-    async fn ask<T>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
-    ) -> Result<T, StoreError> {
+    async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, StoreError> {
         let (done, outcome) = oneshot::channel();
         self.jobs.send(job(done)).await.map_err(|_| StoreError::Stopped)?;
         outcome.await.map_err(|_| StoreError::Stopped)?
@@ -266,7 +266,7 @@ fn write(mut db: Connection, mut waiting: mpsc::Receiver<Job>) {
     }
 }
 
-fn put(db: &mut Connection, group: Vec<(Vec<Record>, oneshot::Sender<Result<Vec<Outcome>, StoreError>>)>) {
+fn put(db: &mut Connection, group: Vec<(Vec<Record>, Done<Vec<Outcome>>)>) {
     let (records, waiting): (Vec<_>, Vec<_>) = group.into_iter().unzip();
     match commit(db, &records) {
         Ok(outcomes) => {

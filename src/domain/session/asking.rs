@@ -7,6 +7,7 @@ use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::ItemKey;
 use crate::domain::label::LabelId;
 use crate::domain::policy::Outcome;
+use crate::domain::sorted::Keys;
 
 impl Session {
     /// Puts the next question if there is none on screen, and settles which one comes after it.
@@ -38,7 +39,7 @@ impl Session {
         };
         let (why, ruling, prediction) = (self.why(item, role), self.ruling(entry), entry.prediction);
         self.serial += 1;
-        let (flagged, note) = self.drafts.remove(&item).unwrap_or_default();
+        let (flagged, note) = self.drafts.remove(item).unwrap_or_default();
         self.asked = Some(Asked {
             item,
             role,
@@ -184,13 +185,13 @@ impl Session {
     fn in_force_after(&self, correction: &Correction) -> Option<RecordId> {
         let present = self.remembered.get(&correction.item_id).and_then(|remembered| remembered.record);
         let by_person =
-            |id: &RecordId| self.log.get(id).is_some_and(|record| record.kind == Kind::Correction);
+            |id: &RecordId| self.log.get(*id).is_some_and(|record| record.kind == Kind::Correction);
         match correction.kind {
             Kind::Correction => Some(correction.id),
             Kind::Accepted => present.filter(by_person).or(Some(correction.id)),
             // What was taken back is not in force any more, or never was.
             Kind::Undo if present != correction.supersedes => present,
-            Kind::Undo => self.log.get(&correction.supersedes?)?.supersedes,
+            Kind::Undo => self.log.get(correction.supersedes?)?.supersedes,
         }
     }
 
@@ -199,7 +200,7 @@ impl Session {
         let before = std::mem::replace(&mut entry.record, record);
         entry.answer = None;
         for (record, step) in [(before, -1), (record, 1)] {
-            let Some(correction) = record.and_then(|record| self.log.get(&record)) else { continue };
+            let Some(correction) = record.and_then(|record| self.log.get(record)) else { continue };
             if correction.kind != Kind::Correction {
                 continue;
             }
@@ -270,13 +271,13 @@ impl Session {
 
     /// Whether a record is the one in force for its item.
     fn holds(&self, record: RecordId) -> bool {
-        let item = self.log.get(&record).map(|correction| &correction.item_id);
+        let item = self.log.get(record).map(|correction| &correction.item_id);
         let remembered = item.and_then(|item| self.remembered.get(item));
         remembered.is_some_and(|remembered| remembered.record == Some(record))
     }
 
     fn take_back_answer(&mut self, record: RecordId, now: Timestamp) {
-        let Some(taken) = self.log.get(&record).cloned() else { return };
+        let Some(taken) = self.log.get(record).cloned() else { return };
         let Some(tombstone) = self.tombstone(record, now) else { return };
         let Some(&item) = self.keys.get(&taken.item_id) else {
             // Answered in an earlier visit, and not among today's items so far: it will be asked when it comes.
@@ -322,7 +323,7 @@ impl Session {
     /// The record that takes another one back.
     pub(super) fn tombstone(&mut self, record: RecordId, now: Timestamp) -> Option<Correction> {
         let id = self.chance.record_id(now);
-        let taken = self.log.get(&record)?;
+        let taken = self.log.get(record)?;
         Some(Correction {
             id,
             kind: Kind::Undo,
@@ -347,9 +348,9 @@ impl Session {
             self.pace_from(&correction);
             self.remember(correction);
         }
-        let mut undone = std::collections::BTreeSet::<RecordId>::new();
+        let mut undone = Keys::<RecordId>::default();
         undone.extend(self.log.values().filter(|c| c.kind == Kind::Undo).filter_map(|c| c.supersedes));
-        let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(&c.id));
+        let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(c.id));
         self.steps = own.map(|correction| Step::Answered(correction.id)).collect();
         if let Some(outbox) = &mut self.outbox {
             let about = |id| super::delivering::parcel(&self.log, id);
@@ -374,7 +375,7 @@ impl Session {
     pub(super) fn elsewhere(&mut self, records: Vec<Correction>, now: Timestamp) {
         for correction in records {
             let id = correction.id;
-            if self.log.contains_key(&id) {
+            if self.log.contains_key(id) {
                 continue;
             }
             let Some(&item) = self.keys.get(&correction.item_id) else {

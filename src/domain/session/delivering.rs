@@ -1,16 +1,15 @@
 //! From a kept record to the server's answer.
 
-use std::collections::BTreeMap;
-
 use super::{Command, Kept, Milestone, Session};
 use crate::domain::correction::{Correction, Kind};
 use crate::domain::ident::{BatchId, RecordId, Timestamp, hash};
 use crate::domain::outbox::{Errand, Parcel, Reply};
+use crate::domain::sorted::Sorted;
 
 /// What the outbox has to know of a record. One that the log does not have (a version to come wrote it) keeps
 /// no order with any other.
-pub(super) fn parcel(log: &BTreeMap<RecordId, Correction>, id: RecordId) -> Parcel {
-    match log.get(&id) {
+pub(super) fn parcel(log: &Sorted<RecordId, Correction>, id: RecordId) -> Parcel {
+    match log.get(id) {
         Some(record) => Parcel { item: hash(0, &record.item_id), bytes: record.bytes() },
         None => Parcel { item: id.0.as_u64_pair().1, bytes: 0 },
     }
@@ -20,16 +19,16 @@ impl Session {
     pub(super) fn committed(&mut self, ids: Vec<RecordId>, durable: bool) {
         for id in ids {
             if durable {
-                self.volatile.remove(&id);
+                self.volatile.remove(id);
             }
-            if !self.uncommitted.remove(&id) {
+            if !self.uncommitted.remove(id) {
                 continue;
             }
             if !durable {
                 self.volatile.insert(id);
             }
             self.hand_to_outbox(id);
-            if self.log.get(&id).is_some_and(|record| record.kind != Kind::Accepted) {
+            if self.log.get(id).is_some_and(|record| record.kind != Kind::Accepted) {
                 self.command(Command::Tell(Milestone::Corrected(id, durable)));
             }
         }
@@ -45,10 +44,11 @@ impl Session {
         let Some(outbox) = &mut self.outbox else { return };
         // What was stored after the store was read, and what no store holds, is known to this tab only. A record
         // that another tab delivered without our hearing of it goes once more: the server knows it by its id.
-        let known: Vec<_> = outbox.undelivered().chain(self.volatile.iter().copied()).collect();
+        let known: Vec<_> = outbox.undelivered().chain(self.volatile.iter()).collect();
         let about = |id| parcel(&self.log, id);
         outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
-        known.into_iter().for_each(|id| outbox.add(id, about(id)));
+        let wanted = known.into_iter().filter(|id| !kept.discarded.contains(id));
+        wanted.for_each(|id| outbox.add(id, about(id)));
         outbox.lead(true);
     }
 
@@ -59,7 +59,7 @@ impl Session {
             let (sent, refused): (Vec<_>, Vec<_>) =
                 (sent.clone(), refused.iter().map(|(id, _)| *id).collect());
             sent.iter().for_each(|id| {
-                self.volatile.remove(id);
+                self.volatile.remove(*id);
             });
             self.command(Command::Deliver(errand));
             if !sent.is_empty() {

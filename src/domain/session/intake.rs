@@ -1,6 +1,5 @@
 //! Items and predictions come in; the policy decides.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Command, Entry, Milestone, ModelSpec, Ruling, Session, Stage, Study};
@@ -12,6 +11,7 @@ use crate::domain::label::{Label, LabelSet};
 use crate::domain::policy::{Decision, Outcome, Policy};
 use crate::domain::prediction::Prediction;
 use crate::domain::queue::Doubt;
+use crate::domain::sorted::Sorted;
 
 /// Items that are decided anew in one go: a few milliseconds, so that a page with 100,000 stays smooth.
 const REDECIDE_AT_ONCE: usize = 4_000;
@@ -64,7 +64,7 @@ impl Session {
     fn recall(&mut self, key: ItemKey) {
         let Some(id) = self.entry(key).map(|entry| entry.item.id.clone()) else { return };
         let Some(record) = self.remembered.get(&id).and_then(|remembered| remembered.record) else { return };
-        let Some(correction) = self.log.get(&record) else { return };
+        let Some(correction) = self.log.get(record) else { return };
         let answered = correction.kind == Kind::Correction;
         self.put_in_force(key, Some(record));
         if answered {
@@ -80,9 +80,10 @@ impl Session {
         now: Timestamp,
     ) {
         let Some(given) = self.dispatcher.done(worker, ticket, now) else { return };
-        let mut results: HashMap<_, _> = results.into_iter().collect();
+        let mut said = Sorted::default();
+        said.extend(results);
         let forgotten = || Err(Failed::Unpredictable("the model said nothing of it".into()));
-        let results = given.into_iter().map(|key| (key, results.remove(&key).unwrap_or_else(forgotten)));
+        let results = given.into_iter().map(|key| (key, said.remove(key).unwrap_or_else(forgotten)));
         let (mut predicted, mut accepted, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
         for (key, result) in results {
             match result {
@@ -119,11 +120,12 @@ impl Session {
     pub(super) fn set_prediction(&mut self, key: ItemKey, prediction: Option<Prediction>) {
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
         let before = std::mem::replace(&mut entry.prediction, prediction);
-        let place =
-            |prediction: Option<Prediction>| (prediction.map_or(0, |p| p.confidence.get().to_bits()), key);
+        let place = |prediction: Option<Prediction>| {
+            (prediction.map_or(0, |p| p.confidence.get().to_bits()).into(), key)
+        };
         if entry.stage == Stage::Accepted {
             // The list of what was settled is in order of confidence.
-            self.accepted.remove(&place(before));
+            self.accepted.remove(place(before));
             self.accepted.insert(place(prediction));
         }
         if let Some(before) = before {
@@ -274,7 +276,7 @@ impl Session {
     fn accept(&mut self, key: ItemKey, now: Timestamp) {
         self.queue.remove(key);
         self.deck.retain(|waiting| *waiting != key);
-        self.drafts.remove(&key);
+        self.drafts.remove(key);
         self.move_to(key, Stage::Accepted);
         if !self.rules.deliver_accepted {
             return;
@@ -282,7 +284,7 @@ impl Session {
         let Some(entry) = self.entry(key) else { return };
         let said = entry.prediction.map(|prediction| self.in_words(&prediction));
         let Some(label) = said.as_ref().map(|said| said.label.clone()) else { return };
-        let before = entry.record.and_then(|record| self.log.get(&record));
+        let before = entry.record.and_then(|record| self.log.get(record));
         // The same model that says the same again is no news, after a reload for example.
         let same = before.is_some_and(|before| {
             before.answer.as_ref() == Some(&label)
@@ -352,7 +354,7 @@ impl Session {
     /// so do those that it had superseded, or they would come back to life.
     pub(super) fn take_back_accepts(&mut self, key: ItemKey, now: Timestamp) {
         while let Some(record) = self.entry(key).and_then(|entry| entry.record)
-            && self.log.get(&record).is_some_and(|record| record.kind == Kind::Accepted)
+            && self.log.get(record).is_some_and(|record| record.kind == Kind::Accepted)
             && let Some(mut tombstone) = self.tombstone(record, now)
         {
             tombstone.annotator = None;
@@ -406,7 +408,7 @@ impl Session {
     pub(super) fn move_to(&mut self, key: ItemKey, stage: Stage) {
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
         let before = std::mem::replace(&mut entry.stage, stage.clone());
-        let place = (entry.prediction.map_or(0, |p| p.confidence.get().to_bits()), key);
+        let place = (entry.prediction.map_or(0, |p| p.confidence.get().to_bits()).into(), key);
         for (stage, step) in [(before, -1), (stage, 1)] {
             let count = match stage {
                 Stage::Predicting => &mut self.progress.predicting,
@@ -417,7 +419,7 @@ impl Session {
             };
             *count = count.saturating_add_signed(step);
             if stage == Stage::Accepted && step < 0 {
-                self.accepted.remove(&place);
+                self.accepted.remove(place);
             } else if stage == Stage::Accepted {
                 self.accepted.insert(place);
             }

@@ -1,7 +1,5 @@
 //! The cycle's other half: answers go to the learner, its lessons come back to every item.
 
-use std::collections::{BTreeSet, HashMap};
-
 use super::{Command, Milestone, Session, Stage};
 use crate::domain::correction::{Correction, Kind, Role};
 use crate::domain::ident::{RecordId, Timestamp};
@@ -12,6 +10,7 @@ use crate::domain::learning::slips::Slip;
 use crate::domain::policy::{Condition, Outcome, Sampling};
 use crate::domain::prediction::Prediction;
 use crate::domain::queue::{Doubt, Strategy};
+use crate::domain::sorted::{Keys, Sorted};
 
 /// Items that get their new prediction in one go: a few milliseconds, as for a new policy.
 const RESCORE_AT_ONCE: usize = 4_000;
@@ -61,7 +60,7 @@ pub struct Learned {
 #[derive(Debug)]
 pub(super) struct Learning {
     rules: LearningRules,
-    told: HashMap<ItemKey, (Use, RecordId)>,
+    told: Sorted<ItemKey, (Use, RecordId)>,
     /// The newest record among them.
     newest: Option<RecordId>,
     /// An older answer was told after a newer one: after a reload the items come in their own order.
@@ -75,14 +74,14 @@ pub(super) struct Learning {
     /// Items to be asked first, once the predictions are taken over.
     first: Vec<ItemKey>,
     /// Items that were predicted once more because the learner lacked their numbers.
-    again: BTreeSet<ItemKey>,
+    again: Keys<ItemKey>,
 }
 
 impl Learning {
     pub(super) fn new(rules: LearningRules) -> Self {
         Self {
             rules,
-            told: HashMap::new(),
+            told: Sorted::default(),
             newest: None,
             disordered: false,
             changed: false,
@@ -91,7 +90,7 @@ impl Learning {
             slips: Vec::new(),
             fresh: Vec::new(),
             first: Vec::new(),
-            again: BTreeSet::new(),
+            again: Keys::default(),
         }
     }
 
@@ -107,7 +106,7 @@ impl Session {
         let Some(learning) = &mut self.learning else { return };
         let before = match now {
             Some(use_) => learning.told.insert(item, use_),
-            None => learning.told.remove(&item),
+            None => learning.told.remove(item),
         };
         if before != now {
             learning.changed = true;
@@ -125,14 +124,14 @@ impl Session {
         let hold_out = self.learning.as_ref()?.rules.hold_out;
         let entry = self.entry(item)?;
         let (record, label) = (entry.record?, entry.answer?);
-        let correction = self.log.get(&record).filter(|correction| correction.kind == Kind::Correction)?;
+        let correction = self.log.get(record).filter(|correction| correction.kind == Kind::Correction)?;
         let held = |weight: f64| {
             #[allow(clippy::cast_possible_truncation)]
             Use::HoldOut(label, weight as f32)
         };
         // An item that was checked blind stays a check, with the blind answer.
         if let Some(check) = self.check_under(entry.record) {
-            let blind = self.log.get(&check)?.answer.as_ref()?;
+            let blind = self.log.get(check)?.answer.as_ref()?;
             #[allow(clippy::cast_possible_truncation)]
             let weight = (1.0 / self.audit_share()) as f32;
             return Some((Use::HoldOut(self.rules.labels.find(blind)?, weight), check));
@@ -176,7 +175,7 @@ impl Session {
     /// An answered item's numbers came after the learner was told of the answer.
     pub(super) fn came_late(&mut self, item: ItemKey) {
         if let Some(learning) = &mut self.learning {
-            learning.changed |= learning.told.contains_key(&item);
+            learning.changed |= learning.told.contains_key(item);
         }
     }
 
@@ -197,7 +196,7 @@ impl Session {
         learning.busy = true;
         if std::mem::take(&mut learning.disordered) {
             // What is learned depends on the order of the answers, not on that in which they were told.
-            let mut told: Vec<_> = learning.told.iter().map(|(item, told)| (*item, *told)).collect();
+            let mut told: Vec<_> = learning.told.iter().map(|(item, told)| (item, *told)).collect();
             told.sort_unstable_by_key(|(_, (_, record))| *record);
             for (item, told) in told {
                 self.command(Command::Study(Study::Answer(item, Some(told))));
@@ -324,7 +323,7 @@ impl Session {
     }
 
     fn was_reviewed(&self, item: ItemKey) -> bool {
-        let record = self.entry(item).and_then(|entry| entry.record).and_then(|record| self.log.get(&record));
+        let record = self.entry(item).and_then(|entry| entry.record).and_then(|record| self.log.get(record));
         record.is_none_or(|record| record.role == Role::Review)
     }
 }

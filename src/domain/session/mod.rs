@@ -13,7 +13,7 @@ mod learning;
 mod promise;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::correction::{Correction, ModelName, PredictionShown, Role};
@@ -26,6 +26,7 @@ use super::policy::{Decision, Outcome, Policy, Reason};
 use super::prediction::{Activation, Prediction, ScoreScale, Temperature};
 use super::progress::{Coverage, Pace, Progress};
 use super::queue::{Queue, Strategy};
+use super::sorted::{Keys, Sorted};
 
 use learning::Learning;
 use promise::Promise;
@@ -102,6 +103,8 @@ pub struct Kept {
     pub batches: Vec<Batch>,
     /// Records that the server does not want.
     pub refused: Vec<(RecordId, Arc<str>)>,
+    /// Records that the server does not want and that the person has given up.
+    pub discarded: Vec<RecordId>,
     /// How many the server has.
     pub sent: usize,
 }
@@ -325,21 +328,21 @@ pub struct Session {
     dispatcher: Dispatcher,
     queue: Queue,
     coverage: Coverage,
-    accepted: BTreeSet<(u32, ItemKey)>,
+    accepted: Keys<(u64, ItemKey)>,
     progress: Progress,
     pace: Pace,
     asked: Option<Asked>,
     /// What comes next is settled early, so that its picture is there when it is needed.
     deck: VecDeque<ItemKey>,
     /// Marks and remarks on questions that were taken off the screen without an answer.
-    drafts: HashMap<ItemKey, (bool, Option<Arc<str>>)>,
+    drafts: Sorted<ItemKey, (bool, Option<Arc<str>>)>,
     serial: u64,
     last_answer: Option<Answered>,
     steps: Vec<Step>,
-    log: BTreeMap<RecordId, Correction>,
+    log: Sorted<RecordId, Correction>,
     remembered: HashMap<Arc<str>, Remembered>,
-    uncommitted: BTreeSet<RecordId>,
-    volatile: BTreeSet<RecordId>,
+    uncommitted: Keys<RecordId>,
+    volatile: Keys<RecordId>,
     outbox: Option<Outbox>,
     learning: Option<Learning>,
     promise: Option<Promise>,
@@ -368,19 +371,19 @@ impl Session {
             dispatcher: Dispatcher::new(rules.dispatch),
             queue: Queue::new(rules.random_share, rules.seed),
             coverage: Coverage::default(),
-            accepted: BTreeSet::new(),
+            accepted: Keys::default(),
             progress: Progress { more_coming: true, ..Progress::default() },
             pace: Pace::default(),
             asked: None,
             deck: VecDeque::new(),
-            drafts: HashMap::new(),
+            drafts: Sorted::default(),
             serial: 0,
             last_answer: None,
             steps: Vec::new(),
-            log: BTreeMap::new(),
+            log: Sorted::default(),
             remembered: HashMap::new(),
-            uncommitted: BTreeSet::new(),
-            volatile: BTreeSet::new(),
+            uncommitted: Keys::default(),
+            volatile: Keys::default(),
             outbox: rules.delivery.map(Outbox::new),
             learning: rules.learning.filter(|_| rules.model.is_some()).map(Learning::new),
             promise: rules.target.clone().filter(|_| rules.model.is_some()).map(Promise::new),

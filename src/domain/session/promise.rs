@@ -6,6 +6,7 @@ use crate::domain::ident::RecordId;
 use crate::domain::label::LabelId;
 use crate::domain::policy::{NOT_YET, NOTHING, OF_TARGET, Outcome, Policy, Sampling};
 use crate::domain::promise::{Audit, Looks, Monitor, Target, Verdict, certify_per_label};
+use crate::domain::sorted::Sorted;
 
 /// What is promised, and how it is checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +104,7 @@ pub(super) struct Promise {
     answered: usize,
     stale: bool,
     /// The checks in force or with an answer in the log: what to look at, in order of answering.
-    audits: std::collections::BTreeMap<RecordId, super::ItemKey>,
+    audits: Sorted<RecordId, super::ItemKey>,
 }
 
 impl Promise {
@@ -134,7 +135,7 @@ impl Session {
         let (before, now) = (self.check_under(before), self.check_under(now));
         let Some(promise) = self.promise.as_mut().filter(|_| before != now) else { return };
         if let Some(record) = before {
-            promise.audits.remove(&record);
+            promise.audits.remove(record);
         }
         if let Some(record) = now {
             promise.audits.insert(record, item);
@@ -146,7 +147,7 @@ impl Session {
     /// looks at the item again, seeing what the model thinks: a second answer is not blind.
     pub(super) fn check_under(&self, record: Option<RecordId>) -> Option<RecordId> {
         let mut next = record;
-        while let Some(correction) = next.and_then(|id| self.log.get(&id)) {
+        while let Some(correction) = next.and_then(|id| self.log.get(id)) {
             match (correction.kind, correction.role) {
                 (Kind::Correction, Role::Audit) => return next,
                 (Kind::Correction, _) => next = correction.supersedes,
@@ -183,8 +184,8 @@ impl Session {
         let mut monitor = Monitor::new(&target);
         let (mut alarms, mut void) = (0, None);
         let (mut watch, mut watched) = (Watch::default(), Vec::new());
-        for &record in promise.audits.keys() {
-            let Some(correction) = self.log.get(&record).filter(|check| Self::is_of_target(check)) else {
+        for record in promise.audits.keys() {
+            let Some(correction) = self.log.get(record).filter(|check| Self::is_of_target(check)) else {
                 continue;
             };
             let Some(right) = watch.look(correction, promise.rules.per_label) else { continue };
@@ -201,10 +202,10 @@ impl Session {
         let all_blind = Some(Sampling { share: 1.0, seed: promise.rules.seed });
         let everything = Policy { blind: all_blind, ..self.rules.policy.clone() };
         let mut evidence = Vec::new();
-        for (&record, &item) in
-            promise.audits.iter().filter(|(record, _)| void.is_none_or(|void| **record >= void))
+        for (record, &item) in
+            promise.audits.iter().filter(|(record, _)| void.is_none_or(|void| *record >= void))
         {
-            let (Some(entry), Some(check)) = (self.entry(item), self.log.get(&record)) else { continue };
+            let (Some(entry), Some(check)) = (self.entry(item), self.log.get(record)) else { continue };
             let Some(prediction) = entry.prediction.filter(|_| Self::is_of_target(check)) else { continue };
             // What a rule gives to the person by now is none of what the promise is about.
             if everything.decide(&entry.item, Some(&prediction)).outcome != Outcome::Audit {

@@ -287,15 +287,15 @@ impl Session {
         match &self.outbox {
             None => self.log.values().cloned().collect(),
             Some(outbox) => {
-                let ids = outbox.undelivered().chain(outbox.refused().keys().copied());
-                ids.filter_map(|id| self.log.get(&id).cloned()).collect()
+                let ids = outbox.undelivered().chain(outbox.refused().keys());
+                ids.filter_map(|id| self.log.get(id).cloned()).collect()
             }
         }
     }
 
     /// Records that the server does not want, with its reason, oldest first.
     pub fn refused(&self) -> impl Iterator<Item = (RecordId, Arc<str>)> {
-        self.outbox.iter().flat_map(|outbox| outbox.refused()).map(|(id, why)| (*id, why.clone()))
+        self.outbox.iter().flat_map(|outbox| outbox.refused().iter()).map(|(id, why)| (id, why.clone()))
     }
 
     /// Items that were set aside and not labelled by hand since, oldest first.
@@ -311,10 +311,10 @@ impl Session {
     pub fn accepted(&self, offset: usize, count: usize) -> Vec<Accepted> {
         let keys = self.accepted.iter().skip(offset).take(count);
         keys.filter_map(|(_, key)| {
-            let entry = self.entry(*key)?;
+            let entry = self.entry(key)?;
             let prediction = entry.prediction?;
             let (item, label) = (entry.item.clone(), prediction.label());
-            Some(Accepted { key: *key, item, label, confidence: prediction.confidence })
+            Some(Accepted { key, item, label, confidence: prediction.confidence })
         })
         .collect()
     }
@@ -341,14 +341,14 @@ impl Session {
     /// A record by its identity.
     #[must_use]
     pub fn record(&self, id: RecordId) -> Option<&Correction> {
-        self.log.get(&id)
+        self.log.get(id)
     }
 
     /// When each item was settled that the model settles now, milliseconds since 1970.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn settled_at(&self) -> Vec<f64> {
-        let entries = self.accepted.iter().filter_map(|(_, key)| self.entry(*key));
+        let entries = self.accepted.iter().filter_map(|(_, key)| self.entry(key));
         entries.map(|entry| entry.since.0 as f64).collect()
     }
 
@@ -358,10 +358,10 @@ impl Session {
         let untold: Vec<_> = self
             .accepted
             .iter()
-            .map(|(_, key)| *key)
+            .map(|(_, key)| key)
             .filter(|key| {
                 let record = self.entry(*key).and_then(|entry| entry.record);
-                record.and_then(|record| self.log.get(&record)).is_none_or(|r| r.kind != Kind::Accepted)
+                record.and_then(|record| self.log.get(record)).is_none_or(|r| r.kind != Kind::Accepted)
             })
             .collect();
         for key in untold {

@@ -6,6 +6,7 @@ use leptos::html::{Div, Input};
 use leptos::prelude::*;
 use leptos::{ev, web_sys};
 
+use crate::domain::decimal::shortest;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::prediction::Prediction;
 use crate::page::text::{Words, fill, lower};
@@ -72,7 +73,7 @@ impl Each {
     }
 
     fn inside(self, id: LabelId) -> AnyView {
-        let bar = move || self.share(id).map(|p| format!("{}%", p * 100.0));
+        let bar = move || self.share(id).map(|p| shortest(p * 100.0) + "%");
         view! {
             <bdi class="choice__name">{self.name(id)}</bdi>
             <span class="choice__share">{derived(move || self.share(id).map(|p| percent(p, self.words)))}</span>

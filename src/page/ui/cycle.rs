@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use crate::domain::correction::{PredictionShown, Role};
+use crate::domain::decimal::shortest;
 use crate::domain::item::ItemKey;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::learning::learner::{Gate, Lesson};
@@ -151,7 +152,7 @@ fn promised(promise: &PromiseView, groups: Vec<AnyView>, words: &Words) -> AnyVi
             ],
         ),
     };
-    let width = format!("{}%", promise.share() * 100.0);
+    let width = shortest(promise.share() * 100.0) + "%";
     let broken =
         promise.lost.then(|| view! { <p class="promise__broken">{words.promise_broken}</p> }.into_any());
     view! {

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::domain::decimal::shortest;
 use crate::domain::progress::Progress as Counts;
 use crate::page::text::Words;
 
@@ -41,7 +42,7 @@ pub fn Progress(
                     <li hidden=reading><span><b>{figure(|c| c.predicting)}</b>" "{words.being_read}</span></li>
                 </ul>
                 <span class="progress__promise" hidden=derived(move || promise.with(String::is_empty))>
-                    <i class="gauge" aria-hidden="true"><i style:inline-size=derived(move || format!("{}%", evidence.get() * 100.0))></i></i>{promise}
+                    <i class="gauge" aria-hidden="true"><i style:inline-size=derived(move || shortest(evidence.get() * 100.0) + "%")></i></i>{promise}
                 </span>
                 <span class="progress__pace">{derived(move || pace(seconds_per_answer.get(), counts.with(|c| c.waiting), words))}</span>
             </div>

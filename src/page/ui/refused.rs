@@ -72,7 +72,7 @@ pub fn Refused(
                     <button type="button" class="button" on:click=clicked(move |_| doomed.set(all()))>{words.delete_all}</button>
                 </div>
             </div>
-            <div class="obstacle" role="alertdialog" aria-label=words.delete hidden=derived(move || doomed.with(Vec::is_empty))>
+            <div class="sure" role="alertdialog" aria-label=words.delete hidden=derived(move || doomed.with(Vec::is_empty))>
                 <p>{asked}</p>
                 <div class="buttons">
                     <button type="button" class="button" on:click=clicked(delete)>{words.delete_sure}</button>

@@ -4,6 +4,7 @@ use leptos::html::Input;
 use leptos::prelude::*;
 use leptos::web_sys::FileList;
 
+use crate::domain::decimal::shortest;
 use crate::domain::progress::Progress;
 use crate::domain::session::DeliveryView;
 use crate::page::desk::Broken;
@@ -35,7 +36,7 @@ fn state(title: AnyView, hint: AnyView, rest: AnyView) -> AnyView {
 }
 
 fn meter(share: Signal<f64>, label: Signal<String>, name: &'static str) -> AnyView {
-    let percent = move || (share.get().clamp(0.0, 1.0) * 100.0).to_string();
+    let percent = move || shortest(share.get().clamp(0.0, 1.0) * 100.0);
     view! {
         <div class="meter">
             <div class="meter__track" role="progressbar" aria-label=name aria-valuemin="0" aria-valuemax="100" aria-valuenow=percent>
