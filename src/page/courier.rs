@@ -46,6 +46,8 @@ pub struct Courier {
     again: RefCell<Option<Timeout>>,
     /// The page is hidden, and may be gone at any moment.
     hidden: Cell<bool>,
+    /// What other tabs said while the store is being read.
+    early: RefCell<Option<Vec<Notice>>>,
     /// The store has been read: what is counted is the truth.
     watching: Cell<bool>,
     counted: Cell<Option<usize>>,
@@ -68,6 +70,7 @@ impl Courier {
         self.ask.take();
         self.again.take();
         self.unstored.take();
+        self.early.take();
         self.watching.set(false);
         self.counted.set(None);
     }
@@ -75,6 +78,12 @@ impl Courier {
     /// From now on what the store holds is counted, to notice when it is gone.
     pub fn watch(&self) {
         self.watching.set(true);
+    }
+
+    /// What other tabs said since the store was read, oldest first: a record that one of them delivered meanwhile
+    /// would otherwise seem to wait for ever.
+    pub fn said_early(&self) -> Vec<Notice> {
+        self.early.take().unwrap_or_default()
     }
 }
 
@@ -88,12 +97,17 @@ impl Driver {
         let slow = self.warn_if_slow();
         let (store, trouble) = store::open(&project, config.delivery.durability).await;
         let me = Rc::downgrade(self);
+        self.courier.early.replace(Some(Vec::new()));
         store.listen(move |said| {
             let Some(driver) = me.upgrade() else { return };
-            driver.notice(match said {
+            let notice = match said {
                 OtherTab::Committed(records) => Notice::Elsewhere(records),
                 OtherTab::Sent(records) => Notice::SentElsewhere(records),
-            });
+            };
+            if let Some(early) = &mut *driver.courier.early.borrow_mut() {
+                return early.push(notice);
+            }
+            driver.notice(notice);
         });
         if let Some(keys) = store.setting("keys").await {
             self.desk.keys.update(|own| own.apply(&keys));

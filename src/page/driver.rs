@@ -235,6 +235,7 @@ impl Driver {
             self.notice(notice);
             self.courier.watch();
         }
+        self.courier.said_early().into_iter().for_each(|said| self.notice(said));
         self.take_lead();
         self.read_items();
         match manifest {
