@@ -51,19 +51,30 @@ export async function serve({ root = dist, base = "/" } = {}) {
   };
 }
 
-/** Headless Chromium with a fresh profile; CHROMIUM names another binary than Debian's. */
-export function launch() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--disable-dev-shm-usage",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+/**
+ * Headless Chromium with a fresh profile; CHROMIUM names another binary than Debian's. One that does not come up (it has
+ * crashed at its start) is no matter of the tests: it is started again, thrice at most.
+ */
+export async function launch(attempts = 3) {
+  try {
+    return await chromium.launch(OPTIONS);
+  } catch (why) {
+    console.error(`Chromium did not start: ${String(why.message).slice(0, 2_000)}`);
+    if (attempts === 1) throw why;
+    return launch(attempts - 1);
+  }
 }
+
+const OPTIONS = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+};
