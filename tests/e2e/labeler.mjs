@@ -39,9 +39,9 @@ export class Labeler {
     return labeler;
   }
 
-  /** Something inside the shadow root. */
-  part(css) {
-    return this.element.locator(css);
+  /** Something inside the shadow root; `options` as a locator has them (`hasText`). */
+  part(css, options) {
+    return this.element.locator(css, options);
   }
 
   /** Runs `deed(element, argument)` in the page. */

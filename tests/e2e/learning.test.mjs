@@ -344,5 +344,5 @@ test("a target that the host page sets outlives a new configuration, until a thr
   await labeler.asked();
   await until(async () => (await labeler.run((element) => element.acceptAt)) === Math.fround(0.8), "the threshold is in force");
   assert.equal(await target(), null);
-  assert.deepEqual(labeler.errors ?? [], []);
+  assert.deepEqual(await labeler.heard("hitl-error"), []);
 });
