@@ -222,6 +222,10 @@ impl Driver {
         }
         let old = view.oldest.is_some_and(|oldest| now().since(oldest) > OLD_MS);
         self.trouble(|trouble| *trouble == Trouble::Old, old.then_some(Trouble::Old));
+        // What the store holds is not counted yet.
+        if self.courier.early.borrow().is_some() {
+            return;
+        }
         if view.unsaved == 0 && view.waiting == 0 {
             for resolve in self.courier.flushing.take() {
                 let _ = resolve.call0(&JsValue::NULL);

@@ -236,6 +236,7 @@ impl Driver {
             self.courier.watch();
         }
         self.courier.said_early().into_iter().for_each(|said| self.notice(said));
+        self.delivery_changed();
         self.take_lead();
         self.read_items();
         match manifest {

@@ -32,7 +32,7 @@ async function answer(labeler, count) {
   return items;
 }
 const banner = (labeler, hasText) => labeler.part(".banner", { hasText });
-const warned = (labeler, hasText) => labeler.part(".banner").filter({ hasText }).waitFor({ timeout: 2_000 });
+const warned = (labeler, hasText) => banner(labeler, hasText).waitFor({ timeout: 2_000 });
 
 // ---------------------------------------------------------------- the token
 
@@ -366,6 +366,26 @@ test("a store that is cleared under the page is filled again from memory", async
   state.behave = () => "well";
   await labeler.waitForDelivered(3);
   assert.deepEqual([...state.kept.values()].map(([{ item_id }]) => item_id).sort(), items.sort());
+});
+
+test("flush() waits for what the last visit left here, also when it is asked before the store has been read", async () => {
+  const state = backend(server, "/records", () => 503);
+  const labeler = await Labeler.open(context, host(5, { delivery: { url: "/records", retry: RETRY } }));
+  await answer(labeler, 2);
+  await until(async () => (await labeler.progress()).unsaved === 0, "on disk");
+  await labeler.page.addInitScript(() =>
+    addEventListener("DOMContentLoaded", () => {
+      const element = document.querySelector("hitl-labeler");
+      element.target = 0.9;
+      element.flush().then(() => (globalThis.flushed = true));
+    }),
+  );
+  await labeler.page.reload();
+  await until(async () => (await labeler.progress())?.undelivered === 2, "both wait");
+  assert.equal(await labeler.page.evaluate(() => globalThis.flushed), undefined);
+  state.behave = () => "well";
+  await labeler.waitForDelivered(2);
+  await until(() => labeler.page.evaluate(() => globalThis.flushed), "flush resolves");
 });
 
 test("the pane says whether the browser has promised to keep the store", async () => {
