@@ -37,7 +37,10 @@ fn chance<T>(draw: impl FnOnce(&mut Chance) -> T) -> T {
 fn project(name: &str) -> String {
     // A test that panics drops nothing.
     js("if (globalThis.realTransaction) IDBDatabase.prototype.transaction = realTransaction;
-        if (globalThis.realTimeout) window.setTimeout = realTimeout");
+        if (globalThis.realTimeout) window.setTimeout = realTimeout;
+        if (globalThis.realNow) Date.now = realNow;
+        if (globalThis.realRequest) LockManager.prototype.request = realRequest;
+        delete navigator.locks");
     format!("{name} {:x}", chance(Chance::bits))
 }
 
@@ -80,14 +83,18 @@ fn now_ms() -> f64 {
     web_sys::window().unwrap().performance().unwrap().now()
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..200 {
+async fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    within(2, what, holds).await;
+}
+
+async fn within(seconds: u32, what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..seconds * 100 {
         if holds() {
             return;
         }
         sleep(10).await;
     }
-    panic!("{what} did not happen within two seconds");
+    panic!("{what} did not happen within {seconds} seconds");
 }
 
 fn js(body: &str) -> JsValue {
@@ -633,14 +640,7 @@ async fn one_element_sends_and_the_next_takes_over() {
     let project = project("lead");
     let (one, two) = (durable(&project).await, durable(&project).await);
     let first = one.lead().await;
-    let second: Rc<RefCell<Option<Lead>>> = Rc::default();
-    spawn_local({
-        let (two, second) = (two.clone(), second.clone());
-        async move {
-            let lead = two.lead().await;
-            second.replace(Some(lead));
-        }
-    });
+    let second = will_lead(&two);
     sleep(200).await;
     assert!(second.borrow().is_none(), "two senders at once");
     // Another project is not held up.
@@ -660,14 +660,7 @@ async fn an_element_that_is_removed_while_it_waits_never_gets_the_lead() {
         assert!(waiting.as_mut().poll(&mut context).is_pending());
     }
     drop(first);
-    let third: Rc<RefCell<Option<Lead>>> = Rc::default();
-    spawn_local({
-        let (store, third) = (store.clone(), third.clone());
-        async move {
-            let lead = store.lead().await;
-            third.replace(Some(lead));
-        }
-    });
+    let third = will_lead(&store);
     eventually("the lead of who still waits", || third.borrow().is_some()).await;
 }
 
@@ -709,13 +702,7 @@ async fn without_locks_a_lease_in_the_store_says_who_sends() {
     sleep(500).await;
     assert!(second.borrow().is_none(), "two senders at once");
     drop(first);
-    for _ in 0..40 {
-        if second.borrow().is_some() {
-            return;
-        }
-        sleep(100).await;
-    }
-    panic!("a lease that was given up is taken within four seconds");
+    within(4, "taking a lease that was given up", || second.borrow().is_some()).await;
 }
 
 #[wasm_bindgen_test]
@@ -854,4 +841,56 @@ async fn how_long_a_commit_and_the_start_take() {
     console_log!("{{\"metric\":\"store.load_10000.p50\",\"value\":{p50:.1},\"unit\":\"ms\"}}");
     console_log!("{{\"metric\":\"store.load_10000.p95\",\"value\":{p95:.1},\"unit\":\"ms\"}}");
     console_log!("{{\"metric\":\"store.load_10000.longest_task\",\"value\":{longest:.1},\"unit\":\"ms\"}}");
+}
+
+#[wasm_bindgen_test]
+async fn an_element_that_has_left_waits_for_the_lead_no_longer() {
+    let project = project("left");
+    let (one, two) = (durable(&project).await, durable(&project).await);
+    let _first = one.lead().await;
+    let second = will_lead(&two);
+    sleep(50).await;
+    assert!(second.borrow().is_none(), "two senders at once");
+    two.leave();
+    eventually("the end of the waiting", || second.borrow().is_some()).await;
+}
+
+#[wasm_bindgen_test]
+async fn who_gives_a_lease_up_waits_for_its_loss_no_longer() {
+    let project = project("given up");
+    let _no_locks = NoLocks::now();
+    let lead = durable(&project).await.lead().await;
+    let lost = lead.lost().expect("a lease can be lost");
+    let ended: Rc<RefCell<bool>> = Rc::default();
+    spawn_local({
+        let ended = ended.clone();
+        async move {
+            JsFuture::from(lost).await.unwrap();
+            ended.replace(true);
+        }
+    });
+    sleep(50).await;
+    assert!(!*ended.borrow());
+    drop(lead);
+    eventually("the end of the waiting", || *ended.borrow()).await;
+}
+
+#[wasm_bindgen_test]
+async fn what_the_person_gave_up_stays_given_up_where_another_tab_sends_by_now() {
+    let project = project("given up by the person");
+    let _no_locks = NoLocks::now();
+    let (one, two) = (durable(&project).await, durable(&project).await);
+    let first = one.lead().await;
+    let answers = answers(1);
+    let frozen = batch(&ids(&answers), 1);
+    one.commit(&answers).await.unwrap();
+    one.freeze(&frozen).await.unwrap();
+    one.settle(frozen.id, &[], &[(frozen.records[0], "no such label".into())], &[]).await.unwrap();
+    js("globalThis.realNow = Date.now; Date.now = () => realNow() + 60_000");
+    let _second = two.lead().await;
+    one.discard(&frozen.records).await.unwrap();
+    let kept = two.kept().await.unwrap();
+    assert_eq!((kept.refused.len(), kept.discarded), (0, frozen.records));
+    js("Date.now = realNow");
+    drop(first);
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::IdbFactory;
+use web_sys::{AbortController, IdbFactory};
 
 use self::database::{Ask, Database};
 pub use self::lead::Lead;
@@ -84,8 +84,10 @@ struct Inner {
     durability: &'static str,
     /// The lease to send, where there are no locks.
     lease: Cell<Option<Lease>>,
-    /// The element is gone: nobody waits for the lease any more.
+    /// The element is gone: nobody waits for the lock or the lease any more.
     left: Cell<bool>,
+    /// Ends the waiting for the lock.
+    waits: RefCell<Option<AbortController>>,
     persistence_asked: Cell<bool>,
     persisted: Cell<Option<bool>>,
     /// The browser has emptied the store while this page was using it.
@@ -130,6 +132,7 @@ pub async fn open_in(
         durability,
         lease: Cell::new(None),
         left: Cell::new(false),
+        waits: RefCell::default(),
         persistence_asked: Cell::new(false),
         persisted: Cell::new(None),
         emptied: Cell::new(false),
@@ -226,7 +229,7 @@ impl Store {
     pub async fn commit(&self, records: &[Correction]) -> Result<bool, StoreError> {
         if !self.inner.persistence_asked.replace(true) && self.inner.factory.is_some() {
             let inner = self.inner.clone();
-            spawn_local(async move { inner.persisted.set(persistence("persist").await) });
+            spawn_local(async move { inner.persisted.set(persist().await) });
         }
         let rows = records.iter().flat_map(|correction| {
             let id = correction.id.to_string();
@@ -328,9 +331,10 @@ impl Store {
         if self.inner.factory.is_none() { Lead::alone() } else { Lead::take(&self.inner).await }
     }
 
-    /// Waits for no lease any more: the element is gone.
+    /// Waits for no lock and no lease any more: the element is gone.
     pub fn leave(&self) {
         self.inner.left.set(true);
+        self.inner.waits.take().iter().for_each(AbortController::abort);
     }
 
     /// Calls `hear` when another element of the project, here or in another tab, stored or delivered
@@ -466,10 +470,10 @@ fn texts(list: &JsValue) -> Vec<String> {
     list.into_iter().flatten().map(|value| value.as_string().unwrap_or_default()).collect()
 }
 
-/// Asks the browser (`persist`) not to evict the store under pressure, or whether it does not (`persisted`). Whatever
-/// it answers, work goes on; where there is nobody to ask, it does not answer.
-async fn persistence(question: &str) -> Option<bool> {
+/// Asks the browser not to evict the store under pressure. Whatever it answers, work goes on; where there is nobody to
+/// ask, it does not answer.
+async fn persist() -> Option<bool> {
     let storage = web_sys::window()?.navigator().storage();
-    let asked = Reflect::get(&storage, &question.into()).ok()?.dyn_into::<Function>().ok()?.call0(&storage);
+    let asked = Reflect::get(&storage, &"persist".into()).ok()?.dyn_into::<Function>().ok()?.call0(&storage);
     JsFuture::from(asked.ok()?.dyn_into::<Promise>().ok()?).await.ok()?.as_bool()
 }

@@ -63,6 +63,8 @@ struct Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
+        // Whoever waits for the loss would wait for ever, and keep what it holds.
+        let _ = self.lose.call0(&JsValue::NULL);
         let (of, me) = (self.of.clone(), self.me);
         spawn_local(async move {
             let give_up = move |stored: Option<String>| {
@@ -91,8 +93,9 @@ impl Lead {
 
     /// Resolves when the lock or the lease is ours.
     pub(super) async fn take(of: &Rc<Inner>) -> Self {
-        match lock(&of.name).await {
+        match lock(of).await {
             Some(lock) => Self { _lock: Some(lock), lease: None },
+            None if of.left.get() => Self::alone(),
             // Insecure context, opaque origin, an old browser.
             None => Self { _lock: None, lease: leased(of).await },
         }
@@ -107,7 +110,10 @@ fn promise() -> (Promise, Function) {
 }
 
 /// The project's lock, once it is ours; `None` where the browser has none to give.
-async fn lock(name: &str) -> Option<Lock> {
+async fn lock(of: &Inner) -> Option<Lock> {
+    if of.left.get() {
+        return None;
+    }
     let locks = Reflect::get(&web_sys::window()?.navigator(), &"locks".into()).ok()?;
     let wait = AbortController::new().ok()?;
     let ((held, release), (ours, is_ours)) = (promise(), promise());
@@ -124,7 +130,8 @@ async fn lock(name: &str) -> Option<Lock> {
     let options = Object::new();
     let _ = Reflect::set(&options, &"signal".into(), &wait.signal());
     let locks = locks.unchecked_ref::<LockManager>();
-    let end = locks.request(name, &options, granted.as_ref().unchecked_ref()).ok()?;
+    let end = locks.request(&of.name, &options, granted.as_ref().unchecked_ref()).ok()?;
+    of.waits.replace(Some(wait.clone()));
     // Also when the browser refuses: then there is no lock to be had at all.
     end.then(&is_ours, &is_ours);
     let lock = Lock { release, wait, _granted: granted };

@@ -114,11 +114,12 @@ pub fn read_lease(text: &str) -> Option<Lease> {
     Some(Lease { fence, holder, until: Timestamp(parts.next()?.parse().ok()?) })
 }
 
-/// Whether a row is about the work of whoever sends: not a record, and not that it waits.
+/// Whether a row is about the work of whoever sends: not a record, and not that it waits or was given up, which is
+/// the person's.
 pub fn is_senders((table, _): &Key, value: Option<&str>) -> bool {
     match table {
         Table::Batches => true,
-        Table::Outbox => value != Some(WAITING),
+        Table::Outbox => value != Some(WAITING) && value != Some(DISCARDED),
         Table::Records | Table::Settings => false,
     }
 }
