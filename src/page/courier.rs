@@ -214,7 +214,11 @@ impl Driver {
         let view = self.desk.delivery.get_untracked();
         if let Some((store, desk)) = self.store() {
             set(desk.persisted, store.persisted());
-            let only_here = if view.to_server { view.waiting + view.refused } else { view.records };
+            let only_here = if view.to_server {
+                view.waiting + view.refused
+            } else {
+                view.records.saturating_sub(view.unsaved)
+            };
             let count = only_here.saturating_sub(view.volatile);
             if self.courier.watching.get() && self.courier.counted.replace(Some(count)) != Some(count) {
                 store.witness().iter().for_each(|witness| witness.set(count));
@@ -476,6 +480,7 @@ async fn token_of(given: Promise) -> Option<Token> {
 impl Driver {
     /// Resolves with where the page is to go once everything is delivered; rejects, in words, if that cannot be.
     pub fn finish(&self, resolve: Function, reject: Function) {
+        self.give_up_finish("it was asked for once more".to_owned());
         let me = self.me();
         let limit = Timeout::new(FINISH_MS, move || {
             me.upgrade().iter().for_each(|driver| driver.give_up_finish(driver.why_not_delivered()))
@@ -491,7 +496,8 @@ impl Driver {
         })
     }
 
-    fn give_up_finish(&self, why: String) {
+    /// The page stays, and `finish` says why.
+    pub fn give_up_finish(&self, why: String) {
         if let Some(Finishing { reject, .. }) = self.courier.finishing.take() {
             let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&format!("finish: {why}")));
         }

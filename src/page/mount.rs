@@ -32,6 +32,7 @@ pub struct Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         self.view.take();
+        self.driver.give_up_finish("the element was removed".to_owned());
         self.driver.stop();
     }
 }
