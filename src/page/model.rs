@@ -94,7 +94,7 @@ pub async fn model(
 ///
 /// # Errors
 /// The status or the network's failure, in words.
-pub async fn get(url: &str, signal: &AbortSignal) -> Result<Response, String> {
+async fn get(url: &str, signal: &AbortSignal) -> Result<Response, String> {
     let window = web_sys::window().ok_or("there is no window")?;
     let options = RequestInit::new();
     options.set_signal(Some(signal));
@@ -104,6 +104,19 @@ pub async fn get(url: &str, signal: &AbortSignal) -> Result<Response, String> {
     })?;
     let response: Response = response.unchecked_into();
     if response.ok() { Ok(response) } else { Err(format!("the server answered {}", response.status())) }
+}
+
+/// Fetches what is to be there, as text; what breaks off or is no text is empty, which no reader takes.
+///
+/// # Errors
+/// As [`get`].
+pub async fn text(url: &str, signal: &AbortSignal) -> Result<String, String> {
+    let response = get(url, signal).await?;
+    let text = match response.text() {
+        Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
+        Err(_) => None,
+    };
+    Ok(text.unwrap_or_default())
 }
 
 fn words(why: JsValue) -> Vec<String> {

@@ -1,7 +1,6 @@
 //! What the page says of the configuration: a file, a property and attributes, read anew at each start.
 
 use serde_json::{Map, Value};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Url};
 
 use super::model;
@@ -35,7 +34,7 @@ impl Settings {
         };
         if let Some(url) = &self.file {
             let said = |why| vec![format!("The configuration {url}: {why}")];
-            let text = fetched(url, signal).await.map_err(said)?;
+            let text = model::text(url, signal).await.map_err(said)?;
             let file = config::document(&text).map_err(lines)?;
             let file = config::rebase(file, &|address| absolute(url, address));
             document =
@@ -49,20 +48,11 @@ impl Settings {
             let url =
                 if preset::is_name(name) { [&self.presets, name, ".json"].concat() } else { name.to_owned() };
             let said = |why| vec![format!("`delivery.preset`: found {name:?}, which cannot be had: {why}")];
-            let text = fetched(&url, signal).await.map_err(said)?;
+            let text = model::text(&url, signal).await.map_err(said)?;
             presets.push(config::document(&text).map_err(|why| said(why.to_string()))?);
         }
         if presets.is_empty() { Ok(document) } else { preset::apply(document, &presets).map_err(lines) }
     }
-}
-
-async fn fetched(url: &str, signal: &AbortSignal) -> Result<String, String> {
-    let response = model::get(url, signal).await?;
-    let text = match response.text() {
-        Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
-        Err(_) => None,
-    };
-    Ok(text.unwrap_or_default())
 }
 
 fn lines(problems: Problems) -> Vec<String> {

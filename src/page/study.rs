@@ -9,7 +9,7 @@ use js_sys::{Function, Uint8Array};
 use leptos::prelude::*;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
 
 use super::desk::{ChartView, Download, Figures, Panel, Trouble};
@@ -120,12 +120,8 @@ impl Study {
         let mut temperature = card.temperature.get();
         if let Some(url) = head {
             let said = |why: String| vec![format!("The head {url}: {why}")];
-            let response = model::get(url, signal).await.map_err(said)?;
-            let text = match response.text() {
-                Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
-                Err(_) => None,
-            };
-            let head = head::parse(&text.unwrap_or_default(), card).map_err(|problems| {
+            let text = model::text(url, signal).await.map_err(said)?;
+            let head = head::parse(&text, card).map_err(|problems| {
                 problems.0.iter().flat_map(|problem| said(problem.to_string())).collect::<Vec<_>>()
             })?;
             temperature = head.temperature;
