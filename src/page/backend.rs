@@ -137,7 +137,10 @@ async fn tried(
     let (content_type, retry_after) = (header("Content-Type").unwrap_or_default(), header("Retry-After"));
     let body = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
     // Some servers repeat what they refuse, and their words are kept and shown.
-    let body = token.map_or_else(|| body.clone(), |token| token.hidden_in(&body));
+    let body = match token {
+        Some(token) => token.hidden_in(&body),
+        None => body,
+    };
     timer.cancel();
     Ok(Answer::Http { status: response.status(), content_type, retry_after, body })
 }

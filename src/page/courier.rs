@@ -149,22 +149,21 @@ impl Driver {
     }
 
     fn warn_if_slow(&self) -> Timeout {
-        let (me, generation) = (self.me(), self.generation.get());
+        let still = self.still();
         Timeout::new(SLOW_MS, move || {
-            let driver = me.upgrade().filter(|driver| driver.generation.get() == generation);
-            driver.iter().for_each(|driver| driver.no_store(Some(StoreError::Silent.to_string().into())));
+            still().iter().for_each(|driver| driver.no_store(Some(StoreError::Silent.to_string().into())));
         })
     }
 
     pub(super) fn commit(&self, records: Vec<Correction>) {
         let Some((store, _)) = self.store() else { return };
-        let (me, generation, slow) = (self.me(), self.generation.get(), self.warn_if_slow());
+        let (still, slow) = (self.still(), self.warn_if_slow());
         spawn_local(async move {
             let ids = records.iter().map(|record| record.id).collect();
             let kept = store.commit(&records).await;
             drop(slow);
             // A restart reads the store anew.
-            if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+            if let Some(driver) = still() {
                 driver.stored(ids, kept);
             }
         });
@@ -189,19 +188,19 @@ impl Driver {
         self.notice(Notice::Committed(ids, matches!(kept, Ok(true))));
         if emptied {
             // Cleared under our hands: what only it had is here in memory still, and is stored once more.
-            let here = self.session.borrow().as_ref().map(|session| session.only_here());
+            let here = self.session.borrow().as_ref().map(|session| session.only_here().cloned().collect());
             self.commit(here.unwrap_or_default());
         }
     }
 
     /// Tries again by itself: nobody should have to answer one more question for the last one to be kept.
     fn store_again(&self) {
-        let (me, generation) = (self.me(), self.generation.get());
+        let still = self.still();
         let again = Timeout::new(AGAIN_MS, move || {
             spawn_local(async move {
-                let Some((store, _)) = me.upgrade().and_then(|driver| driver.store()) else { return };
+                let Some((store, _)) = still().and_then(|driver| driver.store()) else { return };
                 let kept = store.retry().await;
-                if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+                if let Some(driver) = still() {
                     driver.stored(Vec::new(), kept);
                 }
             });
@@ -294,10 +293,10 @@ impl Driver {
     fn send(&self, batch: Batch) {
         let Some((store, _)) = self.store() else { return };
         let token = self.courier.credential.borrow().token().map(Option::<&Token>::cloned);
-        let (me, generation) = (self.me(), self.generation.get());
+        let still = self.still();
         let Ok(token) = token else {
             // Not from within the session's own work: the page's function may look at the element.
-            spawn_local(async move { me.upgrade().iter().for_each(|driver| driver.ask_for_token()) });
+            spawn_local(async move { still().iter().for_each(|driver| driver.ask_for_token()) });
             let why = "the page gives no token".into();
             return self.notice(Notice::Replied(batch.id, Reply::Unauthorized(why)));
         };
@@ -309,7 +308,7 @@ impl Driver {
         };
         let config = self.config.borrow().clone();
         spawn_local(async move {
-            let Some(driver) = me.upgrade() else { return };
+            let Some(driver) = still() else { return };
             // A page that is about to go has no time to read its store.
             let own = if hidden { driver.lines(&batch.records) } else { None };
             let lines = match own {
@@ -329,7 +328,7 @@ impl Driver {
                     (Reply::TryLater { why, after_ms: None }, None)
                 }
             };
-            if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
+            if let Some(driver) = still() {
                 driver.heard_of_token(&reply, status, token.as_ref());
                 driver.notice(Notice::Replied(batch.id, reply));
             }
@@ -362,20 +361,19 @@ impl Driver {
     /// Finds out what stands in the way of delivery.
     pub(super) fn test_connection(self: &Rc<Self>) {
         let desk = self.desk;
-        desk.tested.set(true);
-        desk.connection.set(None);
+        desk.connection.set(Some(None));
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             let config = driver.config.borrow().clone();
             let sample =
-                driver.session.borrow().as_ref().and_then(|session| session.only_here().into_iter().next());
+                driver.session.borrow().as_ref().and_then(|session| session.only_here().next().cloned());
             if config.delivery.needs_token {
                 driver.token_for_test().await;
             }
             let token = driver.courier.credential.borrow().token().map(Option::<&Token>::cloned);
             let cause = probe::test(&config.delivery, sample.as_ref(), token).await;
             if driver.generation.get() == generation {
-                desk.connection.set(Some(cause));
+                desk.connection.set(Some(Some(cause)));
             }
         });
     }
@@ -386,23 +384,18 @@ impl Driver {
 impl Driver {
     /// Asks the page for a token, if it is time to.
     fn ask_for_token(&self) {
-        let (me, generation) = (self.me(), self.generation.get());
         let Some(given) = self.ask_page() else {
             let at = self.courier.credential.borrow().wake_at();
             let wait =
                 at.map(|Timestamp(at)| u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0));
+            let still = self.still();
             let ask = wait.map(|wait| {
-                Timeout::new(wait, move || me.upgrade().iter().for_each(|driver| driver.ask_for_token()))
+                Timeout::new(wait, move || still().iter().for_each(|driver| driver.ask_for_token()))
             });
             self.courier.ask.replace(ask);
             return self.show_token();
         };
-        spawn_local(async move {
-            let token = token_of(given).await;
-            if let Some(driver) = me.upgrade().filter(|driver| driver.generation.get() == generation) {
-                driver.token_given(token);
-            }
-        });
+        spawn_local(self.token_from(given));
     }
 
     /// Calls the page's function, if it is time to.
@@ -413,6 +406,17 @@ impl Driver {
         let _ = Reflect::set(&wish, &"status".into(), &occasion.status().into());
         let asked = self.given.borrow().authorize.call1(&JsValue::NULL, &wish);
         Some(asked.map_or_else(|why| Promise::reject(&why), |given| Promise::resolve(&given)))
+    }
+
+    /// Waits for what the page's promise comes to; a page that refuses gives none.
+    fn token_from(&self, given: Promise) -> impl Future<Output = ()> + use<> {
+        let still = self.still();
+        async move {
+            let given = JsFuture::from(given).await.ok().and_then(|given| given.as_string());
+            if let Some(driver) = still() {
+                driver.token_given(given.and_then(|text| Token::new(&text)));
+            }
+        }
     }
 
     fn token_given(&self, token: Option<Token>) {
@@ -433,8 +437,7 @@ impl Driver {
         if missing {
             self.courier.credential.borrow_mut().log_in();
             if let Some(given) = self.ask_page() {
-                let token = token_of(given).await;
-                self.token_given(token);
+                self.token_from(given).await;
             }
         }
     }
@@ -468,11 +471,6 @@ impl Driver {
             self.log_in();
         }
     }
-}
-
-/// The token that the page's promise comes to; a page that refuses gives none.
-async fn token_of(given: Promise) -> Option<Token> {
-    JsFuture::from(given).await.ok()?.as_string().and_then(|text| Token::new(&text))
 }
 
 // -------------------------------------------------------------------------------------- the end

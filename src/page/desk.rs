@@ -219,10 +219,8 @@ pub struct Desk {
     pub pace: RwSignal<Option<f64>>,
     /// Where the records are.
     pub delivery: RwSignal<DeliveryView>,
-    /// What [`Order::TestConnection`] has found; `None` while it looks.
-    pub connection: RwSignal<Option<Cause>>,
-    /// Whether it has been asked to look.
-    pub tested: RwSignal<bool>,
+    /// What [`Order::TestConnection`] has found, `Some(None)` while it looks; `None`: nobody has asked.
+    pub connection: RwSignal<Option<Option<Cause>>>,
     /// Whether the browser has promised to keep the store.
     pub persisted: RwSignal<Option<bool>>,
     /// Records that the server refused, with its reason. Filled while [`Panel::Delivery`] is open.
@@ -293,7 +291,6 @@ impl Desk {
             pace: RwSignal::new(None),
             delivery: RwSignal::new(DeliveryView::default()),
             connection: RwSignal::new(None),
-            tested: RwSignal::new(false),
             persisted: RwSignal::new(None),
             refused: RwSignal::new(Vec::new()),
             asides: RwSignal::new(Vec::new()),

@@ -147,10 +147,17 @@ impl Driver {
         self.me.clone()
     }
 
+    /// Gives this driver to what comes back later, as long as it has not been stopped or started anew meanwhile.
+    pub(super) fn still(&self) -> impl Fn() -> Option<Rc<Self>> + Clone + 'static + use<> {
+        let (me, generation) = (self.me(), self.generation.get());
+        move || me.upgrade().filter(|driver| driver.generation.get() == generation)
+    }
+
     /// Starts from the beginning.
     pub fn start(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
         self.desk.opening.set(Opening::Starting);
+        self.desk.connection.set(None);
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             // What fails because it was stopped meanwhile concerns nobody.

@@ -28,8 +28,7 @@ pub fn told(milestone: &Milestone, session: &Session) -> Option<(&'static str, V
             ("hitl-delivered", json!({ "ids": ids }))
         }
         Milestone::Refused(ids) => {
-            let why =
-                |id| session.refused().find(|(refused, _)| *refused == id).map(|(_, why)| why.to_string());
+            let why = |id| session.refusal(id).map(ToString::to_string);
             let problems: Vec<_> =
                 ids.iter().map(|id| json!({ "id": id.to_string(), "why": why(*id) })).collect();
             (

@@ -283,14 +283,16 @@ impl Session {
 
     /// Records that exist nowhere but here: without a server all of them, else those that it does not have, refused
     /// ones too.
-    pub fn only_here(&self) -> Vec<Correction> {
-        match &self.outbox {
-            None => self.log.values().cloned().collect(),
-            Some(outbox) => {
-                let ids = outbox.undelivered().chain(outbox.refused().keys());
-                ids.filter_map(|id| self.log.get(id).cloned()).collect()
-            }
-        }
+    pub fn only_here(&self) -> impl Iterator<Item = &Correction> {
+        let without = self.outbox.is_none().then(|| self.log.values());
+        let ids = self.outbox.iter().flat_map(|outbox| outbox.undelivered().chain(outbox.refused().keys()));
+        without.into_iter().flatten().chain(ids.filter_map(|id| self.log.get(id)))
+    }
+
+    /// Why the server does not want a record; `None`: it was not refused.
+    #[must_use]
+    pub fn refusal(&self, record: RecordId) -> Option<&Arc<str>> {
+        self.outbox.as_ref()?.refused().get(record)
     }
 
     /// Records that the server does not want, with its reason, oldest first.

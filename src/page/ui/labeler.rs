@@ -175,7 +175,7 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
             };
             view! {
                 <Delivery words delivery=desk.delivery persisted=desk.persisted
-                    connection=derived(move || desk.tested.get().then(|| desk.connection.get()))
+                    connection=desk.connection
                     on_send=callback(move |()| desk.notice(Notice::ResumeDelivery))
                     on_test=callback(move |()| desk.order(Order::TestConnection)) on_download>
                     <Refused words records=derived(records) on_retry=callback(move |ids| desk.notice(Notice::RetryRefused(ids)))
