@@ -54,18 +54,15 @@ impl ModelCard {
             (InputSpec::Image(_), InputSpec::Image(_)) => {}
             (InputSpec::Numbers(now), InputSpec::Numbers(then)) => {
                 let differs = now.columns.iter().zip(&then.columns).position(|(now, then)| now != then);
-                let (found, expected) = match differs {
-                    Some(at) => (
-                        format!("the column {:?} at place {at}", now.columns[at]),
-                        format!("{:?}", then.columns[at]),
-                    ),
-                    None if now.columns.len() != then.columns.len() => {
-                        (format!("{} columns", now.columns.len()), then.columns.len().to_string())
-                    }
-                    None => (String::new(), String::new()),
+                let unlike = |found: String, expected: String| {
+                    Err(format!("input: found {found}, expected {expected}, as the items have it"))
                 };
-                if !found.is_empty() {
-                    return Err(format!("input: found {found}, expected {expected}, as the items have it"));
+                if let Some(at) = differs {
+                    let found = format!("the column {:?} at place {at}", now.columns[at]);
+                    return unlike(found, format!("{:?}", then.columns[at]));
+                }
+                if now.columns.len() != then.columns.len() {
+                    return unlike(format!("{} columns", now.columns.len()), then.columns.len().to_string());
                 }
             }
             (now, then) => {
@@ -75,13 +72,15 @@ impl ModelCard {
                 ));
             }
         }
+        let mut ours = labels.iter();
         for (at, (_, label)) in self.labels.iter().enumerate() {
-            let (_, ours) = match labels.iter().nth(at) {
-                Some(ours) if ours.1.id == label.id => continue,
-                Some(ours) => ours,
+            match ours.next() {
+                Some((_, ours)) if ours.id == label.id => {}
+                Some((_, ours)) => {
+                    return Err(format!("labels[{at}]: found {:?}, expected {:?}", label.id, ours.id));
+                }
                 None => return Err(format!("labels: found {:?} beyond the {at} that there are", label.id)),
-            };
-            return Err(format!("labels[{at}]: found {:?}, expected {:?}", label.id, ours.id));
+            }
         }
         Ok(())
     }

@@ -464,6 +464,22 @@ test("finish posts the form of a crowd's platform, whose address is among those 
   assert.equal(posted, "assignmentId=A1&labels=1");
 });
 
+test("finish that is asked twice, or whose element goes, says so in place of never ending", async () => {
+  const state = backend(server, "/records", () => 503);
+  const delivery = { url: "/records", retry: RETRY, finish: { redirect: `${server.url}done` } };
+  const labeler = await Labeler.open(context, host(3, { delivery }));
+  await answer(labeler, 1);
+  await until(() => state.requests.length > 0, "it is tried");
+  const said = await labeler.run(async (element) => {
+    const ends = [element.finish(), element.finish()].map((end) => end.then(() => "went", (why) => why.message));
+    const first = await ends[0];
+    element.remove();
+    return [first, await ends[1]];
+  });
+  assert.match(said[0], /asked for once more/);
+  assert.match(said[1], /was removed/);
+});
+
 test("finish says why it cannot be when something is refused or cannot be sent", async () => {
   const state = backend(server, "/records", () => "refuse");
   const delivery = { url: "/records", retry: RETRY, finish: { redirect: `${server.url}done` } };

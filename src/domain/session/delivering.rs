@@ -4,7 +4,7 @@ use super::{Command, Kept, Milestone, Session};
 use crate::domain::correction::{Correction, Kind};
 use crate::domain::ident::{BatchId, RecordId, Timestamp, hash};
 use crate::domain::outbox::{Errand, Parcel, Reply};
-use crate::domain::sorted::Sorted;
+use crate::domain::sorted::{Keys, Sorted};
 
 /// What the outbox has to know of a record. One that the log does not have (a version to come wrote it) keeps
 /// no order with any other.
@@ -47,7 +47,9 @@ impl Session {
         let known: Vec<_> = outbox.undelivered().chain(self.volatile.iter()).collect();
         let about = |id| parcel(&self.log, id);
         outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
-        let wanted = known.into_iter().filter(|id| !kept.discarded.contains(id));
+        let mut discarded = Keys::default();
+        discarded.extend(kept.discarded);
+        let wanted = known.into_iter().filter(|id| !discarded.contains(*id));
         wanted.for_each(|id| outbox.add(id, about(id)));
         outbox.lead(true);
     }
