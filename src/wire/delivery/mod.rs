@@ -323,10 +323,10 @@ fn url(node: &Node<'_>, to: &Delivery, used: &mut Used) -> Option<Arc<str>> {
     if let Some(hole) = open {
         let host_open = address::authority(&start).is_some_and(|rest| !rest.contains('/'));
         // An item's own address (a presigned one) is the host's word; but no token goes where an item says.
-        let whole = start.is_empty() && hole.starts_with("{record.") && !secret;
+        let whole = start.is_empty() && hole.root == "record" && !hole.inner.is_empty() && !secret;
         if host_open || (start.is_empty() && !whole) {
             return node.report(
-                ["an address whose host depends on ", hole].concat(),
+                ["an address whose host depends on {", hole.text, "}"].concat(),
                 "an address that is fixed up to the first slash after the host (without a token or cookies an \
                  address may stand in the record as a whole)",
             );
