@@ -302,9 +302,7 @@ fn body(fields: &Fields<'_>, to: &mut Delivery, used: &mut Used) {
         let found = "a body without a record in it";
         let _: Option<()> = node.report(found, "{record}, {record.…} or {records} in it");
     }
-    used.record |= own.record;
-    used.records |= own.records;
-    used.token |= own.token;
+    used.add(own);
     to.body = Some(node.value().clone());
 }
 
@@ -337,8 +335,7 @@ fn url(node: &Node<'_>, to: &Delivery, used: &mut Used) -> Option<Arc<str>> {
     {
         return node.wrong(expected);
     }
-    used.record |= own.record;
-    used.token |= own.token;
+    used.add(own);
     Some(text.into())
 }
 
@@ -460,9 +457,7 @@ fn header(
              value may be known to all, `delivery.insecure_static_secrets`: true)",
         );
     }
-    used.record |= own.record;
-    used.records |= own.records;
-    used.token |= own.token;
+    used.add(own);
     Some((name.into(), value))
 }
 

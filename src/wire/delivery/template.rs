@@ -57,6 +57,15 @@ pub(super) struct Used {
     pub(super) token: bool,
 }
 
+impl Used {
+    /// Adds what another template makes use of.
+    pub(super) fn add(&mut self, own: Self) {
+        self.record |= own.record;
+        self.records |= own.records;
+        self.token |= own.token;
+    }
+}
+
 /// Where a text goes, which says how values are written into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
