@@ -89,7 +89,8 @@ pub(super) fn later(why: &str) -> Reply {
 }
 
 /// Whether a web page answered.
-pub(super) fn is_page(content_type: &str, body: &str) -> bool {
+#[must_use]
+pub fn is_page(content_type: &str, body: &str) -> bool {
     content_type.contains("html") || body.trim_start().starts_with('<')
 }
 
