@@ -10,7 +10,7 @@ use super::{BodyFormat, Credentials, Delivery};
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::{Reply, Verdict};
 use crate::wire::address;
-use crate::wire::moment::Moment;
+use crate::wire::correction::to_moment;
 use crate::wire::reply::Answer;
 
 /// What is to be sent, and what only the page knows.
@@ -198,13 +198,11 @@ fn stopped(lack: Lack) -> Reply {
 
 /// `batch.id`, `batch.time` (when it was frozen: part of its id) and `batch.now` (this attempt).
 fn batch_values(sending: &Sending<'_>) -> Value {
-    let ms = |ms: u64| Value::from(Moment::from_epoch_ms(ms).to_string());
-    let bytes = sending.batch.0.as_bytes();
-    let frozen = bytes[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte));
+    let time = |at: Timestamp| Value::from(to_moment(at).to_string());
     let mut batch = Map::new();
     batch.insert("id".into(), sending.batch.to_string().into());
-    batch.insert("time".into(), ms(frozen));
-    batch.insert("now".into(), ms(u64::try_from(sending.now.0).unwrap_or(0)));
+    batch.insert("time".into(), time(sending.batch.made_at()));
+    batch.insert("now".into(), time(sending.now));
     Value::Object(batch)
 }
 
