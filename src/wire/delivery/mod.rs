@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::domain::credential::fits_header;
 use crate::domain::outbox::DeliveryRules;
 use crate::reader::{Fields, Node};
 use crate::wire::address;
@@ -447,7 +448,7 @@ fn header(
     }
     let mut own = Used::default();
     let value = template_text(node, OUTER, &to.params, &mut own)?;
-    if !is_header_value(&value) {
+    if !fits_header(&value) {
         return node.wrong("a text of Latin-1 characters without line ends");
     }
     if SECRET.contains(&&*lower) && !own.token && !secrets {
@@ -483,11 +484,6 @@ fn header_name(node: &Node<'_>) -> Option<Arc<str>> {
         return Some(name.into());
     }
     node.wrong("the name of a header that a page may set")
-}
-
-/// What `Headers` takes: Latin-1 without line ends.
-fn is_header_value(text: &str) -> bool {
-    text.chars().all(|c| (' '..='\u{ff}').contains(&c) && c != '\u{7f}')
 }
 
 /// The Fetch standard's forbidden request headers (<https://fetch.spec.whatwg.org/#forbidden-request-header>):

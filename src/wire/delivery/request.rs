@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::template::{self, Given, Lack, Place, text_lines};
 use super::verdict::judge;
 use super::{BodyFormat, Credentials, Delivery};
+use crate::domain::credential::fits_header;
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::{Reply, Verdict};
 use crate::wire::address;
@@ -267,7 +268,7 @@ fn request(
     given.extend(to.authorization.clone());
     for (name, value) in &given {
         let value = template::words(value, &scope, Place::Plain)?;
-        if !super::is_header_value(&value) {
+        if !fits_header(&value) {
             let says =
                 [name, ": found ", &value, ", expected a text that a header can hold (Latin-1)"].concat();
             return Err(Lack::Record(says));
