@@ -292,6 +292,14 @@ impl Outbox {
         self.parcels.keys().filter(|id| !self.refused.contains_key(*id))
     }
 
+    /// The oldest of them, found without going through all that is refused.
+    #[must_use]
+    pub fn oldest(&self) -> Option<RecordId> {
+        let ours = |id: &RecordId| self.parcels.contains_key(*id) && !self.refused.contains_key(*id);
+        let in_batches = self.batches.iter().flat_map(|live| live.batch.records.iter().copied());
+        self.waiting.iter().find(ours).into_iter().chain(in_batches.filter(ours)).min()
+    }
+
     /// Adds a record that is stored durably.
     pub fn add(&mut self, record: RecordId, parcel: Parcel) {
         if self.parcels.insert(record, parcel).is_none() {
