@@ -24,7 +24,6 @@ use crate::domain::credential::fits_header;
 use crate::domain::outbox::DeliveryRules;
 use crate::reader::{Fields, Node};
 use crate::wire::address;
-use crate::wire::config::Durability;
 use crate::wire::manifest::optional;
 use crate::wire::reply::Confirm;
 pub(super) use template::at;
@@ -59,6 +58,16 @@ pub enum Credentials {
     SameOrigin,
     /// Always.
     Include,
+}
+
+/// What the browser's store promises of an answer that is shown as saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk: it outlives a power failure.
+    #[default]
+    Strict,
+    /// It is with the operating system: it outlives the browser's crash, not the machine's.
+    Relaxed,
 }
 
 /// A header that is made of a signature over the request (HMAC-SHA256).
@@ -243,7 +252,9 @@ pub(super) fn read(node: &Node<'_>) -> Option<Delivery> {
         to.rules = rules;
     }
     fields.fill("timeout_ms", &mut to.timeout_ms, |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
-    fields.fill("durability", &mut to.durability, Durability::read);
+    fields.fill("durability", &mut to.durability, |node| {
+        node.choice(&[("strict", Durability::Strict), ("relaxed", Durability::Relaxed)])
+    });
     fields.fill("confirm", &mut to.confirm, |node| {
         node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
     });
