@@ -111,6 +111,8 @@ impl Outgoing {
         let Some(answer) = answer else { return Reply::Verdicts(self.refused) };
         match judge(&to.answers, to.results.as_ref(), to.confirm, answer, &self.ids) {
             Reply::Verdicts(mut verdicts) => {
+                // What a server says of others is none of this request's business.
+                verdicts.retain(|(id, _)| self.ids.contains(id));
                 verdicts.append(&mut self.refused);
                 Reply::Verdicts(verdicts)
             }
