@@ -423,6 +423,23 @@ fn schema_and_reader_agree_on_presets() {
 }
 
 #[test]
+fn a_parameter_is_not_taken_for_one_whose_name_begins_with_its_own() {
+    let about = json!({"to": "where it goes", "to_name": "what it is called"});
+    let preset = json!({"schema": preset::SCHEMA, "params": about, "delivery": {"url": "/{params.to_name}"}});
+    let applied = |params: Value, presets: &[Value]| {
+        preset::apply(json!({"delivery": {"preset": "own", "params": params}}), presets)
+            .map_err(|why| why.to_string())
+    };
+    let lacking = applied(json!({"to_name": "x"}), std::slice::from_ref(&preset));
+    assert!(lacking.is_ok(), "{lacking:?}: nothing asks for `to`");
+    let own = json!({"delivery": {"preset": "own", "url": "/{params.to-name}/{params.to_2}/{params.tos}",
+        "params": {"to": "x", "to_2": "x", "to-name": "x", "tos": "x"}}});
+    let preset = json!({"schema": preset::SCHEMA, "delivery": {}});
+    let said = preset::apply(own, &[preset]).unwrap_err().to_string();
+    assert_eq!(said, "`delivery.params.to`: found a parameter that no preset knows, expected none");
+}
+
+#[test]
 fn own_keys_go_before_the_preset_and_a_misspelt_parameter_is_told() {
     let own = json!({"delivery": {
         "preset": "label-studio", "params": {"url": "/ls", "to_name": "text"}, "headers": {"X-A": "b"},
