@@ -266,9 +266,7 @@ fn request(
         let quote = if *quoted { "\"" } else { "" };
         headers.push((name.to_string(), [quote, &sending.batch.to_string(), quote].concat()));
     }
-    let mut given = to.headers.clone();
-    given.extend(to.authorization.clone());
-    for (name, value) in &given {
+    for (name, value) in to.headers.iter().chain(&to.authorization) {
         let value = template::words(value, &scope, Place::Plain)?;
         if !fits_header(&value) {
             let says =
