@@ -186,6 +186,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A list with at least one element; `of` says of what.
+    #[must_use]
+    pub fn filled(&self, of: &str) -> Option<Vec<Node<'a>>> {
+        let list = self.list()?;
+        if list.is_empty() {
+            return self.wrong(["a list of ", of, " that is not empty"].concat());
+        }
+        Some(list)
+    }
+
     /// A text, empty or not.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {

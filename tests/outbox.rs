@@ -85,32 +85,19 @@ fn stored(records: &[RecordId]) -> Reply {
 /// Delivers `count` records with poison at these places to a server that refuses requests as a whole:
 /// how many requests were refused and how many there were, and which records.
 fn deliver(count: usize, poison: &[usize]) -> (usize, usize, Vec<usize>) {
-    let mut chance = Chance::new([1, 1]);
-    let mut outbox = Outbox::new(DeliveryRules { batch_most: 50, ..RULES });
-    outbox.lead(true);
-    let ids: Vec<_> = (0..count).map(|_| chance.record_id(START)).collect();
-    (0..).zip(&ids).for_each(|(item, id)| outbox.add(*id, of_item(item)));
+    let mut page = Page::new(DeliveryRules { batch_most: 50, ..RULES });
+    let ids: Vec<_> = (0..).take(count).map(|item| page.record(of_item(item))).collect();
     let (mut refused, mut requests) = (0, 0);
-    while let Some(errand) = outbox.errand(&mut chance, START) {
-        match errand {
-            Errand::Freeze(batch) => outbox.frozen(batch.id),
-            Errand::Settle { .. } | Errand::Discard(_) => unreachable!(),
-            Errand::Send(batch) => {
-                requests += 1;
-                let bad = batch.records.iter().any(|id| poison.iter().any(|at| ids[*at] == *id));
-                refused += usize::from(bad);
-                let stored = |id: &RecordId| (*id, Verdict::Stored);
-                let reply = match bad {
-                    true => Reply::RefusedWhole("422".into()),
-                    false => Reply::Verdicts(batch.records.iter().map(stored).collect()),
-                };
-                let settled = outbox.replied(batch.id, reply, &mut chance, START);
-                if let Some(Errand::Settle { remaining, .. }) = settled {
-                    remaining.iter().for_each(|batch| outbox.frozen(batch.id));
-                }
-            }
+    while let Some(batch) = page.request() {
+        requests += 1;
+        if batch.records.iter().any(|id| poison.iter().any(|at| ids[*at] == *id)) {
+            refused += 1;
+            page.answer(&batch, Reply::RefusedWhole("422".into()));
+        } else {
+            page.stores(&batch);
         }
     }
+    let outbox = page.outbox;
     assert_eq!(outbox.sent() + outbox.refused().len(), count, "nothing is left");
     (
         refused,

@@ -997,6 +997,7 @@ impl World {
                 count += 1;
             }
             assert_eq!(count, waiting, "what waits is counted");
+            assert_eq!(tab.outbox.oldest(), tab.outbox.undelivered().next(), "the oldest that waits");
             let no = set_of(tab.outbox.refused().keys());
             assert_eq!(open & no, 0, "waiting and refused");
             let there = open | no | self.has | self.given_up;

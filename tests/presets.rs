@@ -246,6 +246,25 @@ fn each_answer_is_taken_for_what_it_is() {
     }
 }
 
+#[test]
+fn an_answer_that_names_a_record_of_another_request_says_nothing_of_it() {
+    const ANOTHER: &str = "019b76da-a82a-7c3e-9d41-000000000000";
+    let mut named = 0;
+    for (name, to, fixture) in delivering() {
+        for written in fixture["answers"].as_array().unwrap() {
+            let (records, outgoing) = first(&to);
+            let sent: Vec<_> = records.iter().map(id).collect();
+            let text = written.to_string().replace(&sent[0].to_string(), ANOTHER);
+            named += usize::from(text.contains(ANOTHER));
+            let reply = outgoing.reply(&to, Some(&answer(&serde_json::from_str(&text).unwrap())));
+            if let Reply::Verdicts(verdicts) = reply {
+                assert!(verdicts.iter().all(|(id, _)| sent.contains(id)), "{name}: {text}");
+            }
+        }
+    }
+    assert!(named >= 3, "{named} answers name a record");
+}
+
 /// Answers of hotels, proxies and servers that take anything: none of them has a record.
 const NOBODY: &[(&str, &str)] = &[
     ("text/html", "<!doctype html><title>Log in</title>"),
@@ -319,7 +338,7 @@ proptest! {
     fn an_answer_settles_only_what_was_sent(
         which in any::<prop::sample::Index>(),
         status in 100_u16..600,
-        body in "\\PC{0,60}|\\{\"(items|results|offsets)\":\\[(\\{\"id\":\"[0-9a-f-]{36}\",\"(ok|status)\":(true|\"stored\")\\}){0,1}\\]\\}",
+        body in "\\PC{0,60}|\\{\"(items|results|offsets)\":\\[(\\{\"id\":\"([0-9a-f-]{36}|[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12})\",\"(ok|status)\":(true|\"stored\")\\}){0,1}\\]\\}",
     ) {
         let all = FALSE.with(Clone::clone);
         let (_, to, _) = which.get(&all);
@@ -329,6 +348,7 @@ proptest! {
             let sent: Vec<_> = records.iter().map(id).collect();
             let named = verdicts.iter().filter(|(id, _)| sent.contains(id)).count();
             prop_assert!(named <= sent.len());
+            prop_assert_eq!(named, verdicts.len(), "a verdict on what was not sent");
             prop_assert!((200..300).contains(&status) || [409, 412, 422, 500].contains(&status), "{status}");
         }
     }
@@ -400,6 +420,23 @@ fn schema_and_reader_agree_on_presets() {
         assert!(said.starts_with(expected), "{said}");
         assert!(!schema.is_valid(&preset), "{preset}");
     }
+}
+
+#[test]
+fn a_parameter_is_not_taken_for_one_whose_name_begins_with_its_own() {
+    let about = json!({"to": "where it goes", "to_name": "what it is called"});
+    let preset = json!({"schema": preset::SCHEMA, "params": about, "delivery": {"url": "/{params.to_name}"}});
+    let applied = |params: Value, presets: &[Value]| {
+        preset::apply(json!({"delivery": {"preset": "own", "params": params}}), presets)
+            .map_err(|why| why.to_string())
+    };
+    let lacking = applied(json!({"to_name": "x"}), std::slice::from_ref(&preset));
+    assert!(lacking.is_ok(), "{lacking:?}: nothing asks for `to`");
+    let own = json!({"delivery": {"preset": "own", "url": "/{params.to-name}/{params.to_2}/{params.tos}",
+        "params": {"to": "x", "to_2": "x", "to-name": "x", "tos": "x"}}});
+    let preset = json!({"schema": preset::SCHEMA, "delivery": {}});
+    let said = preset::apply(own, &[preset]).unwrap_err().to_string();
+    assert_eq!(said, "`delivery.params.to`: found a parameter that no preset knows, expected none");
 }
 
 #[test]

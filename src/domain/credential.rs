@@ -14,6 +14,12 @@ const WAIT_MS: i64 = 5_000;
 /// The longest wait, milliseconds.
 const WAIT_MOST_MS: i64 = 300_000;
 
+/// Whether a header can hold this, as browsers' `Headers` has it: Latin-1 without line ends.
+#[must_use]
+pub fn fits_header(text: &str) -> bool {
+    text.chars().all(|c| (' '..='\u{ff}').contains(&c) && c != '\u{7f}')
+}
+
 /// A secret: neither its `Debug` nor anything else here writes it out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Arc<str>);
@@ -22,8 +28,7 @@ impl Token {
     /// What the page gave; `None` for what no header can hold: nothing, or other than visible Latin-1.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let fits = |c: char| (' '..='\u{ff}').contains(&c) && c != '\u{7f}';
-        (!text.trim().is_empty() && text.chars().all(fits)).then(|| Self(text.trim().into()))
+        (!text.trim().is_empty() && fits_header(text)).then(|| Self(text.trim().into()))
     }
 
     /// For the request, and for nothing else.

@@ -35,8 +35,6 @@ pub enum Heard {
 pub struct Observed {
     /// The browser has a network.
     pub online: bool,
-    /// A token is wanted, and the page gives none.
-    pub token_missing: bool,
     /// The page's Content-Security-Policy stopped a request.
     pub stopped_by_policy: bool,
     /// The page is `https:`, the address `http:` and not this machine: browsers do not even try.
@@ -151,9 +149,6 @@ impl Cause {
 /// What stands in the way, from what was observed. Requests that were not tried decide nothing.
 #[must_use]
 pub fn diagnose(seen: &Observed) -> Cause {
-    if seen.token_missing {
-        return Cause::NoToken;
-    }
     if seen.stopped_by_policy {
         return Cause::PagePolicy;
     }
@@ -206,19 +201,13 @@ fn unanswered(seen: &Observed) -> Cause {
             _ => Cause::Origin,
         };
     }
-    let refused: Vec<_> = seen.by_header.iter().filter(|(_, heard)| !answers(heard)).collect();
+    let refused = seen.by_header.iter().filter(|(_, heard)| !answers(heard));
+    let refused: Vec<&str> = refused.map(|(name, _)| &**name).collect();
     match refused.len() {
         0 if seen.method_preflighted => Cause::MethodNotAllowed,
         0 => Cause::Origin,
         all if all == seen.by_header.len() && all > 1 => Cause::Preflight,
-        _ => {
-            let mut names = String::new();
-            for (name, _) in refused {
-                names.push_str(if names.is_empty() { "" } else { ", " });
-                names.push_str(name);
-            }
-            Cause::Headers(names.into())
-        }
+        _ => Cause::Headers(refused.join(", ").into()),
     }
 }
 

@@ -26,21 +26,20 @@ impl Timestamp {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub Uuid);
 
-impl RecordId {
-    /// When it came to be, by the clock of the device on which it did (RFC 9562 §5.7).
-    #[must_use]
-    pub fn made_at(self) -> Timestamp {
-        // The first 48 of 128 bits: never more than an `i64` holds.
-        Timestamp(i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(i64::MAX))
-    }
-}
-
-/// Identity of a delivery batch; also its idempotency key.
+/// Identity of a delivery batch, a UUIDv7; also its idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub Uuid);
 
-macro_rules! uuid_text {
+macro_rules! identity {
     ($name:ident) => {
+        impl $name {
+            /// When it came to be, by the clock of the device on which it did (RFC 9562 §5.7).
+            #[must_use]
+            pub fn made_at(self) -> Timestamp {
+                // The first 48 of 128 bits: never more than an `i64` holds.
+                Timestamp(i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(i64::MAX))
+            }
+        }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.hyphenated().fmt(f)
@@ -59,8 +58,8 @@ macro_rules! uuid_text {
         }
     };
 }
-uuid_text!(RecordId);
-uuid_text!(BatchId);
+identity!(RecordId);
+identity!(BatchId);
 
 /// A stream of pseudo-random numbers from a seed that the shell drew.
 ///

@@ -292,6 +292,14 @@ impl Outbox {
         self.parcels.keys().filter(|id| !self.refused.contains_key(*id))
     }
 
+    /// The oldest of them, found without going through all that is refused.
+    #[must_use]
+    pub fn oldest(&self) -> Option<RecordId> {
+        let ours = |id: &RecordId| self.parcels.contains_key(*id) && !self.refused.contains_key(*id);
+        let in_batches = self.batches.iter().flat_map(|live| live.batch.records.iter().copied());
+        self.waiting.iter().find(ours).into_iter().chain(in_batches.filter(ours)).min()
+    }
+
     /// Adds a record that is stored durably.
     pub fn add(&mut self, record: RecordId, parcel: Parcel) {
         if self.parcels.insert(record, parcel).is_none() {
@@ -535,16 +543,21 @@ impl Outbox {
     fn cut(&mut self, records: &[RecordId], chance: &mut Chance, now: Timestamp) -> Option<Batch> {
         let mut busy = Keys::default();
         self.note_items(self.batches.len(), &mut busy);
-        for record in records {
-            let item = self.item(record)?;
-            let mut before =
-                self.waiting.iter().take_while(|id| id < record).filter(|id| !records.contains(id));
-            if !self.waiting.contains(*record)
-                || busy.contains(item)
-                || before.any(|other| self.item(&other) == Some(item))
-            {
-                return None;
+        // Both in order of creation: one walk meets each of `records` after all that waits before it.
+        let (last, mut unmet) = (*records.last()?, records);
+        for id in self.waiting.iter().take_while(|id| *id <= last) {
+            let item = self.item(&id);
+            if unmet.first() == Some(&id) {
+                if busy.contains(item?) {
+                    return None;
+                }
+                unmet = &unmet[1..];
+            } else {
+                busy.extend(item);
             }
+        }
+        if !unmet.is_empty() {
+            return None;
         }
         // One alone is sent, too: only then the server says what is wrong with it.
         let (first, rest) = records.split_at((records.len() / 2).max(1));

@@ -28,7 +28,7 @@
 //! - *The same stream.* Items that come later look like those that were audited: [`Monitor`] watches this.
 //! - *One look at a time.* The guarantee of [`certify`] holds at any one moment fixed beforehand, for what the
 //!   threshold of that moment accepts. It does not hold at all moments at once: who certifies again after each
-//!   audit, and counts the worst moment, finds a shortfall far more often than δ. [`certify_at_looks`] holds
+//!   audit, and counts the worst moment, finds a shortfall far more often than δ. [`Looks::Any`] holds
 //!   at all moments at once, and asks for more audits; so does the monitor's guarantee, whichever is used.
 
 use super::label::LabelId;
@@ -223,6 +223,15 @@ fn first_step(audits: usize, target: &Target) -> usize {
 #[must_use]
 pub fn certify(audits: &[Audit], target: &Target) -> Verdict {
     let order = most_confident_first(audits.iter().map(|audit| audit.confidence));
+    match earned(&order, audits, target) {
+        Ok(earned) => earned,
+        Err((n, errors)) => NotYet::of(&order, audits, n, errors, target),
+    }
+}
+
+/// [`Verdict::Earned`], or how many of the audits, the most confident first, were tested in vain, and how many of
+/// these are wrong.
+fn earned(order: &[usize], audits: &[Audit], target: &Target) -> Result<Verdict, (usize, usize)> {
     let first = first_step(audits.len(), target);
     let mut errors = 0;
     let mut earned = None;
@@ -236,7 +245,7 @@ pub fn certify(audits: &[Audit], target: &Target) -> Verdict {
         }
         if !target.passes(errors, n) {
             if earned.is_none() {
-                return NotYet::of(&order, audits, n, errors, target);
+                return Err((n, errors));
             }
             break;
         }
@@ -245,9 +254,9 @@ pub fn certify(audits: &[Audit], target: &Target) -> Verdict {
     match earned {
         Some((threshold, audits, errors)) => {
             let bound = lower_bound(errors, audits, target.confidence);
-            Verdict::Earned { threshold, audits, errors, bound }
+            Ok(Verdict::Earned { threshold, audits, errors, bound })
         }
-        None => NotYet::of(&order, audits, audits.len(), errors, target),
+        None => Err((audits.len(), errors)),
     }
 }
 
@@ -301,7 +310,22 @@ pub enum Looks {
 }
 
 impl Looks {
-    /// What the audits so far, in order of answering, are worth.
+    /// What the audits so far, in order of answering, are worth. With [`Looks::Fixed`] that is [`certify`].
+    ///
+    /// With [`Looks::Any`], for who looks after each audit, the promise holds at all moments at once.
+    ///
+    /// `audits` are in order of answering. Only those count that were there at the last look; looks are at numbers
+    /// of audits that are fixed beforehand, n₀ · 2ᵏ for k = 0, 1, …, with the part δₖ = δ · 0.4 · 0.6ᵏ of δ each
+    /// (α-spending; Bonferroni over the looks). So with probability of at least 1 − δ every threshold that is
+    /// ever in force under one model keeps the target, whoever stops or goes on when: between two looks the same
+    /// audits are judged. n₀ is the least number that can pass at δ₀: 63 for 95 % at 90 % confidence, where
+    /// [`certify`] asks for 45.
+    ///
+    /// A new head is judged on the audits of the last look, too. No look is counted for it: the heads are trained
+    /// on other answers, but many of them are as many chances.
+    ///
+    /// [`Verdict::NotYet`] tells of all audits, and `needed` is how many are lacking to the first look that would
+    /// pass if all of these turn out right.
     #[must_use]
     pub fn certify(self, audits: &[Audit], target: &Target) -> Verdict {
         match self {
@@ -358,28 +382,15 @@ fn look_at(look: i32, target: &Target) -> usize {
     audits_needed(0, &share_of(0, target)).saturating_mul(1 << look)
 }
 
-/// Like [`certify`], for who looks after each audit: the promise holds at all moments at once.
-///
-/// `audits` are in order of answering. Only those count that were there at the last look; looks are at numbers
-/// of audits that are fixed beforehand, n₀ · 2ᵏ for k = 0, 1, …, with the part δₖ = δ · 0.4 · 0.6ᵏ of δ each
-/// (α-spending; Bonferroni over the looks). So with probability of at least 1 − δ every threshold that is
-/// ever in force under one model keeps the target, whoever stops or goes on when: between two looks the same
-/// audits are judged. n₀ is the least number that can pass at δ₀: 63 for 95 % at 90 % confidence, where
-/// [`certify`] asks for 45.
-///
-/// A new head is judged on the audits of the last look, too. No look is counted for it: the heads are trained
-/// on other answers, but many of them are as many chances.
-///
-/// [`Verdict::NotYet`] tells of all audits, and `needed` is how many are lacking to the first look that would
-/// pass if all of these turn out right.
-#[must_use]
-pub fn certify_at_looks(audits: &[Audit], target: &Target) -> Verdict {
+/// What [`Looks::certify`] says of [`Looks::Any`].
+fn certify_at_looks(audits: &[Audit], target: &Target) -> Verdict {
+    let by_confidence = |audits: &[Audit]| most_confident_first(audits.iter().map(|audit| audit.confidence));
     let (count, share) = Looks::Any.last(audits.len(), target);
-    let now = certify(&audits[..count.min(audits.len())], &share);
-    if matches!(now, Verdict::Earned { .. }) {
-        return now;
+    let looked_at = &audits[..count.min(audits.len())];
+    if let Ok(earned) = earned(&by_confidence(looked_at), looked_at, &share) {
+        return earned;
     }
-    let order = most_confident_first(audits.iter().map(|audit| audit.confidence));
+    let order = by_confidence(audits);
     let ranks = NotYet::ranks(&order, audits);
     let mut needed = usize::MAX;
     for look in 0..MOST_LOOKS {

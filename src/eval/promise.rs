@@ -14,7 +14,7 @@ use super::chance::Chance;
 use super::chart::{Chart, Series};
 use super::options::Options;
 use super::report::{Figure, Target as Held};
-use super::stats::{mean, parallel, share};
+use super::stats::{mean, median, parallel, share};
 use crate::domain::promise::{Audit, Looks, Monitor, Target, Verdict};
 
 /// Share that is checked until the promise is earned, and afterwards: the configuration's defaults.
@@ -189,9 +189,8 @@ fn at_any_moment(options: &Options, sink: &mut Sink<'_>) -> Result<(), String> {
             };
             #[allow(clippy::cast_precision_loss)]
             let earned_after = |courses: &[Course]| {
-                let mut all: Vec<usize> = courses.iter().filter_map(|c| c.earned_after).collect();
-                all.sort_unstable();
-                all.get(all.len() / 2).map(|median| *median as f64)
+                let checks = courses.iter().filter_map(|c| c.earned_after).map(|checks| checks as f64);
+                median(&checks.collect::<Vec<_>>())
             };
             let earning = |courses: &[Course]| courses.iter().filter(|c| c.earned_after.is_some()).count();
             let figure = Figure::new(

@@ -172,6 +172,7 @@ async fn signature(window: &Window, sign: &ToSign, key: &str) -> Result<Vec<u8>,
     Ok(Uint8Array::new(&signed).to_vec())
 }
 
-fn is_abort(why: &JsValue) -> bool {
+/// Whether a request was broken off by the page itself: its time was up.
+pub(super) fn is_abort(why: &JsValue) -> bool {
     why.dyn_ref::<web_sys::DomException>().is_some_and(|why| why.name() == "AbortError")
 }

@@ -25,7 +25,7 @@ use crate::domain::ident::{Chance, Timestamp};
 use crate::domain::outbox::Reply;
 use crate::wire::correction::to_record;
 use crate::wire::delivery::{Credentials, Delivery, Outgoing, Request, Sending, build};
-use crate::wire::reply::Answer;
+use crate::wire::reply::{Answer, is_page};
 
 /// Longest wait for one request, milliseconds.
 const PATIENCE_MS: u32 = 8_000;
@@ -104,7 +104,7 @@ fn heard(to: &Delivery, outgoing: Outgoing, answer: Answer) -> Heard {
         Answer::Redirected => Heard::SentOn,
         Answer::Http { status, content_type, body, .. } => Heard::Answered {
             status: *status,
-            page: content_type.contains("html") || body.trim_start().starts_with('<'),
+            page: is_page(content_type, body),
             confirms: matches!(outgoing.reply(to, Some(&answer)), Reply::Verdicts(_)),
         },
     }
@@ -160,11 +160,11 @@ impl Default for Try {
 
 impl Try {
     async fn ends(self) -> Heard {
-        self.tried().await.unwrap_or_else(|why| {
-            let aborted =
-                why.dyn_ref::<web_sys::DomException>().is_some_and(|why| why.name() == "AbortError");
-            if aborted { Heard::TimedOut } else { Heard::Failed }
-        })
+        match self.tried().await {
+            Ok(heard) => heard,
+            Err(why) if backend::is_abort(&why) => Heard::TimedOut,
+            Err(_) => Heard::Failed,
+        }
     }
 
     async fn tried(self) -> Result<Heard, JsValue> {

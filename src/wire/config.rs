@@ -24,10 +24,10 @@ use crate::domain::policy::Policy;
 use crate::domain::session::TargetRules;
 use crate::reader::{Node, Problem, Problems, read, read_text};
 
-pub use super::delivery::{BodyFormat, Delivery};
+pub use super::delivery::{BodyFormat, Delivery, Durability};
 pub use overlay::{ATTRIBUTES, merge, overlay, rebase};
 use policy::WrittenPolicy;
-pub use sections::{Durability, ItemsAt, KeyDeed, Keys, Learning, ModelAt, Order, Theme};
+pub use sections::{ItemsAt, KeyDeed, Keys, Learning, ModelAt, Order, Theme};
 
 /// What the configuration's `schema` says, if it says anything.
 pub const SCHEMA: &str = "hitl-labeler/config/1";

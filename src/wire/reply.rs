@@ -79,12 +79,18 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
     }
 }
 
+/// The server has all of these.
+pub(super) fn stored(sent: &[RecordId]) -> Reply {
+    Reply::Verdicts(sent.iter().map(|id| (*id, Verdict::Stored)).collect())
+}
+
 pub(super) fn later(why: &str) -> Reply {
     Reply::TryLater { why: why.into(), after_ms: None }
 }
 
 /// Whether a web page answered.
-pub(super) fn is_page(content_type: &str, body: &str) -> bool {
+#[must_use]
+pub fn is_page(content_type: &str, body: &str) -> bool {
     content_type.contains("html") || body.trim_start().starts_with('<')
 }
 
@@ -100,7 +106,7 @@ fn confirmed(content_type: &str, body: &str, sent: &[RecordId], confirm: Confirm
     let results = json.as_ref().and_then(|json| json.get("results")?.as_array());
     match (results, confirm) {
         (Some(results), _) => Reply::Verdicts(results.iter().filter_map(verdict).collect()),
-        (None, Confirm::Status) => Reply::Verdicts(sent.iter().map(|id| (*id, Verdict::Stored)).collect()),
+        (None, Confirm::Status) => stored(sent),
         (None, Confirm::Records) => later(
             "the server's answer does not name the records that it has; if it answers by status alone, \
              set delivery.confirm to \"status\"",

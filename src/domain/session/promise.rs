@@ -215,21 +215,19 @@ impl Session {
                 check.answer.as_ref().and_then(|id| self.rules.labels.find(id)) == Some(prediction.label());
             evidence.push((prediction.label(), Audit { confidence: prediction.confidence.get(), right }));
         }
-        let all: Vec<Audit> = evidence.iter().map(|(_, audit)| *audit).collect();
         let at = |verdict: &Verdict| match verdict {
             Verdict::Earned { threshold, .. } => *threshold,
             Verdict::NotYet { .. } => NOTHING,
         };
         // Labels of their own make a promise of its own, and a stronger one: the two must not be mixed.
         let looks = promise.rules.looks;
-        let mut verdict = looks.certify(&all, &target);
         let mut shown = Vec::new();
-        let (threshold, own) = if promise.rules.per_label {
+        let (verdict, threshold, own) = if promise.rules.per_label {
             let (counted, share) = looks.last(evidence.len(), &target);
             let found = certify_per_label(&evidence[..counted], &share);
             // What is shown is what is in force: the greatest group that earned it, or what the rest still lacks.
             let groups = found.own.iter().map(|(_, verdict)| *verdict).chain([found.rest]);
-            verdict = groups.fold(found.rest, |shown, next| match (shown, next) {
+            let mut verdict = groups.fold(found.rest, |shown, next| match (shown, next) {
                 (Verdict::NotYet { .. }, Verdict::Earned { .. }) => next,
                 (Verdict::Earned { audits: a, .. }, Verdict::Earned { audits: b, .. }) if b > a => next,
                 _ => shown,
@@ -242,9 +240,11 @@ impl Session {
             shown.extend(found.own.iter().map(|(label, verdict)| (Some(*label), *verdict)));
             shown.push((None, found.rest));
             let own: Vec<_> = found.own.iter().map(|(label, verdict)| (*label, at(verdict))).collect();
-            (at(&found.rest), own)
+            (verdict, at(&found.rest), own)
         } else {
-            (at(&verdict), Vec::new())
+            let all: Vec<Audit> = evidence.iter().map(|(_, audit)| *audit).collect();
+            let verdict = looks.certify(&all, &target);
+            (verdict, at(&verdict), Vec::new())
         };
         let earned = threshold != NOTHING || own.iter().any(|(_, threshold)| *threshold != NOTHING);
         let sampling = promise.rules.sampling(earned);

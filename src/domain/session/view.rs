@@ -275,7 +275,7 @@ impl Session {
             sending: outbox.sending(),
             sent: outbox.sent(),
             refused: outbox.refused().len(),
-            oldest: outbox.undelivered().next().map(RecordId::made_at),
+            oldest: outbox.oldest().map(RecordId::made_at),
             hold: outbox.hold(now),
             ..view
         }

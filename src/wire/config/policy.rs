@@ -204,7 +204,7 @@ fn condition(node: &Node<'_>) -> Option<Written> {
         "entropy_below" => plain(Condition::Entropy(Bound::Below(share(&value)?))),
         "entropy_at_least" => plain(Condition::Entropy(Bound::AtLeast(share(&value)?))),
         "label_in" => {
-            let names = filled(&value, "labels")?;
+            let names = value.filled("labels")?;
             let names: Vec<_> =
                 names.iter().map(|node| Some(Named::new(node.name()?, node.path()))).collect();
             Some(Written::LabelIn(names.into_iter().collect::<Option<_>>()?))
@@ -231,17 +231,8 @@ fn one_of<'a>(node: &Node<'a>, known: &[&str]) -> Option<(&'a str, Node<'a>)> {
 }
 
 fn parts(node: &Node<'_>) -> Option<Vec<Written>> {
-    let parts: Vec<_> = filled(node, "conditions")?.iter().map(condition).collect();
+    let parts: Vec<_> = node.filled("conditions")?.iter().map(condition).collect();
     parts.into_iter().collect()
-}
-
-/// A list that is not empty.
-fn filled<'a>(node: &Node<'a>, of: &str) -> Option<Vec<Node<'a>>> {
-    let list = node.list()?;
-    if list.is_empty() {
-        return node.wrong(format!("a list of {of} that is not empty"));
-    }
-    Some(list)
 }
 
 fn meta(node: &Node<'_>) -> Option<Condition> {
@@ -261,7 +252,7 @@ fn meta(node: &Node<'_>) -> Option<Condition> {
             value.boolean().and_then(|is| is.then_some(MetaTest::Exists).or_else(|| value.wrong("true")))
         }
         "in" => {
-            let values: Vec<_> = filled(value, "values")?.iter().map(scalar).collect();
+            let values: Vec<_> = value.filled("values")?.iter().map(scalar).collect();
             values.into_iter().collect::<Option<_>>().map(MetaTest::In)
         }
         "equals" => scalar(value).map(|value| MetaTest::In(vec![value])),

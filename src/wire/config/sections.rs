@@ -145,23 +145,6 @@ impl Keys {
     }
 }
 
-/// What the browser's store promises of an answer that is shown as saved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// It is on the disk: it outlives a power failure.
-    #[default]
-    Strict,
-    /// It is with the operating system: it outlives the browser's crash, not the machine's.
-    Relaxed,
-}
-
-impl Durability {
-    /// Reads it.
-    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&[("strict", Self::Strict), ("relaxed", Self::Relaxed)])
-    }
-}
-
 const FETCHED: &[&str] = &["http", "https", "blob"];
 const FETCHED_IN_WORDS: &str = "an http, https or blob address, or a relative one";
 

@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::domain::credential::fits_header;
 use crate::domain::outbox::DeliveryRules;
 use crate::reader::{Fields, Node};
 use crate::wire::address;
-use crate::wire::config::Durability;
 use crate::wire::manifest::optional;
 use crate::wire::reply::Confirm;
 pub(super) use template::at;
@@ -58,6 +58,16 @@ pub enum Credentials {
     SameOrigin,
     /// Always.
     Include,
+}
+
+/// What the browser's store promises of an answer that is shown as saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk: it outlives a power failure.
+    #[default]
+    Strict,
+    /// It is with the operating system: it outlives the browser's crash, not the machine's.
+    Relaxed,
 }
 
 /// A header that is made of a signature over the request (HMAC-SHA256).
@@ -242,7 +252,9 @@ pub(super) fn read(node: &Node<'_>) -> Option<Delivery> {
         to.rules = rules;
     }
     fields.fill("timeout_ms", &mut to.timeout_ms, |node| u32::try_from(node.integer(1_000..=600_000)?).ok());
-    fields.fill("durability", &mut to.durability, Durability::read);
+    fields.fill("durability", &mut to.durability, |node| {
+        node.choice(&[("strict", Durability::Strict), ("relaxed", Durability::Relaxed)])
+    });
     fields.fill("confirm", &mut to.confirm, |node| {
         node.choice(&[("records", Confirm::Records), ("status", Confirm::Status)])
     });
@@ -302,9 +314,7 @@ fn body(fields: &Fields<'_>, to: &mut Delivery, used: &mut Used) {
         let found = "a body without a record in it";
         let _: Option<()> = node.report(found, "{record}, {record.…} or {records} in it");
     }
-    used.record |= own.record;
-    used.records |= own.records;
-    used.token |= own.token;
+    used.add(own);
     to.body = Some(node.value().clone());
 }
 
@@ -323,10 +333,10 @@ fn url(node: &Node<'_>, to: &Delivery, used: &mut Used) -> Option<Arc<str>> {
     if let Some(hole) = open {
         let host_open = address::authority(&start).is_some_and(|rest| !rest.contains('/'));
         // An item's own address (a presigned one) is the host's word; but no token goes where an item says.
-        let whole = start.is_empty() && hole.starts_with("{record.") && !secret;
+        let whole = start.is_empty() && hole.root == "record" && !hole.inner.is_empty() && !secret;
         if host_open || (start.is_empty() && !whole) {
             return node.report(
-                ["an address whose host depends on ", hole].concat(),
+                ["an address whose host depends on {", hole.text, "}"].concat(),
                 "an address that is fixed up to the first slash after the host (without a token or cookies an \
                  address may stand in the record as a whole)",
             );
@@ -337,8 +347,7 @@ fn url(node: &Node<'_>, to: &Delivery, used: &mut Used) -> Option<Arc<str>> {
     {
         return node.wrong(expected);
     }
-    used.record |= own.record;
-    used.token |= own.token;
+    used.add(own);
     Some(text.into())
 }
 
@@ -450,7 +459,7 @@ fn header(
     }
     let mut own = Used::default();
     let value = template_text(node, OUTER, &to.params, &mut own)?;
-    if !is_header_value(&value) {
+    if !fits_header(&value) {
         return node.wrong("a text of Latin-1 characters without line ends");
     }
     if SECRET.contains(&&*lower) && !own.token && !secrets {
@@ -460,9 +469,7 @@ fn header(
              value may be known to all, `delivery.insecure_static_secrets`: true)",
         );
     }
-    used.record |= own.record;
-    used.records |= own.records;
-    used.token |= own.token;
+    used.add(own);
     Some((name.into(), value))
 }
 
@@ -488,11 +495,6 @@ fn header_name(node: &Node<'_>) -> Option<Arc<str>> {
         return Some(name.into());
     }
     node.wrong("the name of a header that a page may set")
-}
-
-/// What `Headers` takes: Latin-1 without line ends.
-fn is_header_value(text: &str) -> bool {
-    text.chars().all(|c| (' '..='\u{ff}').contains(&c) && c != '\u{7f}')
 }
 
 /// The Fetch standard's forbidden request headers (<https://fetch.spec.whatwg.org/#forbidden-request-header>):

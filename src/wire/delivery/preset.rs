@@ -62,7 +62,11 @@ pub fn apply(mut document: Value, presets: &[Value]) -> Result<Value, Problems> 
     let Some(own) = document.get_mut("delivery") else { return Ok(document) };
     let written = json_text(own);
     // A parameter may serve a template of one's own.
-    let mentioned = |text: &str, name: &str| text.contains(&["params.", name].concat());
+    let mentioned = |text: &str, name: &str| {
+        // `params.to_name` is no mention of `to`.
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "_-".contains(c);
+        text.split(&["params.", name].concat()).skip(1).any(|rest| !rest.starts_with(goes_on))
+    };
     let mut names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
     let standard = below.get("params").and_then(Value::as_object);
     names.extend(standard.into_iter().flat_map(Map::keys).map(String::as_str));

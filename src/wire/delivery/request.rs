@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::template::{self, Given, Lack, Place, text_lines};
 use super::verdict::judge;
 use super::{BodyFormat, Credentials, Delivery};
+use crate::domain::credential::fits_header;
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::{Reply, Verdict};
 use crate::wire::address;
-use crate::wire::moment::Moment;
+use crate::wire::correction::to_moment;
 use crate::wire::reply::Answer;
 
 /// What is to be sent, and what only the page knows.
@@ -110,6 +111,8 @@ impl Outgoing {
         let Some(answer) = answer else { return Reply::Verdicts(self.refused) };
         match judge(&to.answers, to.results.as_ref(), to.confirm, answer, &self.ids) {
             Reply::Verdicts(mut verdicts) => {
+                // What a server says of others is none of this request's business.
+                verdicts.retain(|(id, _)| self.ids.contains(id));
                 verdicts.append(&mut self.refused);
                 Reply::Verdicts(verdicts)
             }
@@ -198,13 +201,11 @@ fn stopped(lack: Lack) -> Reply {
 
 /// `batch.id`, `batch.time` (when it was frozen: part of its id) and `batch.now` (this attempt).
 fn batch_values(sending: &Sending<'_>) -> Value {
-    let ms = |ms: u64| Value::from(Moment::from_epoch_ms(ms).to_string());
-    let bytes = sending.batch.0.as_bytes();
-    let frozen = bytes[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte));
+    let time = |at: Timestamp| Value::from(to_moment(at).to_string());
     let mut batch = Map::new();
     batch.insert("id".into(), sending.batch.to_string().into());
-    batch.insert("time".into(), ms(frozen));
-    batch.insert("now".into(), ms(u64::try_from(sending.now.0).unwrap_or(0)));
+    batch.insert("time".into(), time(sending.batch.made_at()));
+    batch.insert("now".into(), time(sending.now));
     Value::Object(batch)
 }
 
@@ -265,11 +266,9 @@ fn request(
         let quote = if *quoted { "\"" } else { "" };
         headers.push((name.to_string(), [quote, &sending.batch.to_string(), quote].concat()));
     }
-    let mut given = to.headers.clone();
-    given.extend(to.authorization.clone());
-    for (name, value) in &given {
+    for (name, value) in to.headers.iter().chain(&to.authorization) {
         let value = template::words(value, &scope, Place::Plain)?;
-        if !super::is_header_value(&value) {
+        if !fits_header(&value) {
             let says =
                 [name, ": found ", &value, ", expected a text that a header can hold (Latin-1)"].concat();
             return Err(Lack::Record(says));

@@ -57,6 +57,15 @@ pub(super) struct Used {
     pub(super) token: bool,
 }
 
+impl Used {
+    /// Adds what another template makes use of.
+    pub(super) fn add(&mut self, own: Self) {
+        self.record |= own.record;
+        self.records |= own.records;
+        self.token |= own.token;
+    }
+}
+
 /// Where a text goes, which says how values are written into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -66,9 +75,47 @@ pub(super) enum Place {
     Address,
 }
 
+/// One place in braces, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hole<'t> {
+    /// All that stands between the braces.
+    pub(super) text: &'t str,
+    /// Which value, without the mark that it may be absent.
+    path: &'t str,
+    /// The first name of the path.
+    pub(super) root: &'t str,
+    /// The path from there on; `""`: all of it.
+    pub(super) inner: &'t str,
+    /// The value may be absent.
+    optional: bool,
+}
+
+impl<'t> Hole<'t> {
+    fn of(text: &'t str) -> Self {
+        let path = text.split_once('|').map_or(text, |(path, _)| path);
+        let (path, optional) = path.strip_suffix('?').map_or((path, false), |path| (path, true));
+        let (root, inner) = path.split_once('.').unwrap_or((path, ""));
+        Self { text, path, root, inner, optional }
+    }
+
+    /// The filters in their order, each with its argument.
+    fn filters(self) -> impl Iterator<Item = &'t str> {
+        self.text.split('|').skip(1)
+    }
+
+    /// Whose lack it is if the value is not there.
+    fn lack(self, says: String) -> Lack {
+        match self.root {
+            "record" => Lack::Record(says),
+            "token" => Lack::Token,
+            _ => Lack::Page(says),
+        }
+    }
+}
+
 enum Piece<'t> {
     Text(String),
-    Hole(&'t str),
+    Hole(Hole<'t>),
 }
 
 /// A text cut into what stands and what is filled in; `None` if its braces do not match.
@@ -88,7 +135,7 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
         if !plain.is_empty() {
             found.push(Piece::Text(std::mem::take(&mut plain)));
         }
-        found.push(Piece::Hole(&after[..end]));
+        found.push(Piece::Hole(Hole::of(&after[..end])));
         rest = &after[end + 1..];
     }
     plain.push_str(rest);
@@ -140,26 +187,16 @@ impl Filling {
     }
 }
 
-/// Whose lack it is, by the first name of a path.
-fn lack(root: &str, says: String) -> Lack {
-    match root.split(['.', '?', '|']).next() {
-        Some("record") => Lack::Record(says),
-        Some("token") => Lack::Token,
-        _ => Lack::Page(says),
-    }
-}
-
 /// Fills one place.
-fn fill(hole: &str, scope: &Scope<'_>) -> Result<Filling, Lack> {
-    let (path, filters) = hole.split_once('|').unwrap_or((hole, ""));
-    let (path, optional) = path.strip_suffix('?').map_or((path, false), |path| (path, true));
-    let (root, inner) = path.split_once('.').unwrap_or((path, ""));
-    let lack = |says: String| lack(root, says);
-    let nothing = || lack([path, ": found nothing, expected a value"].concat());
+fn fill(hole: Hole<'_>, scope: &Scope<'_>) -> Result<Filling, Lack> {
+    let Hole { path, root, inner, optional, .. } = hole;
+    let nothing = || hole.lack([path, ": found nothing, expected a value"].concat());
     let given = scope.iter().find(|(name, _)| *name == root).ok_or_else(nothing)?.1;
     let mut filling = match given {
         Given::Record(line, _) if inner.is_empty() => Filling::Json(line.to_owned()),
-        Given::Lines(lines) if filters.starts_with("jsonl") => Filling::Value(text_lines(lines).into()),
+        Given::Lines(lines) if hole.filters().next() == Some("jsonl") => {
+            Filling::Value(text_lines(lines).into())
+        }
         Given::Lines(lines) => Filling::Json(["[", &lines.join(","), "]"].concat()),
         Given::Text(text) => Filling::Value(text.into()),
         Given::Json(value) | Given::Record(_, value) => match at(value, inner) {
@@ -168,7 +205,7 @@ fn fill(hole: &str, scope: &Scope<'_>) -> Result<Filling, Lack> {
             None => return Err(nothing()),
         },
     };
-    for filter in filters.split('|') {
+    for filter in hole.filters() {
         let (name, argument) = filter.split_once(':').unwrap_or((filter, ""));
         let absent = matches!(filling, Filling::Value(Value::Null)) && name != "json" && name != "is";
         if absent && optional {
@@ -181,17 +218,17 @@ fn fill(hole: &str, scope: &Scope<'_>) -> Result<Filling, Lack> {
                 let text = filling.into_text().unwrap_or_default();
                 let moment = text.parse::<Moment>();
                 let moment =
-                    moment.map_err(|_| lack([path, ": found ", &text, ", expected a time"].concat()))?;
+                    moment.map_err(|_| hole.lack([path, ": found ", &text, ", expected a time"].concat()))?;
                 (moment.epoch_ms() / 1000).into()
             }
             "map" => {
                 let key = filling.into_text().ok_or_else(nothing)?;
-                let entry = match fill(argument, scope)? {
+                let entry = match fill(Hole::of(argument), scope)? {
                     Filling::Value(map) => map.get(&key).cloned(),
                     Filling::Json(_) => None,
                 };
                 entry.ok_or_else(|| {
-                    lack([path, ": found ", &key, ", expected a key of ", argument].concat())
+                    hole.lack([path, ": found ", &key, ", expected a key of ", argument].concat())
                 })?
             }
             "is" => (filling.into_text().as_deref() == Some(argument)).into(),
@@ -218,7 +255,7 @@ fn choose<'t>(template: &'t Value, scope: &Scope<'_>) -> Result<&'t Value, Lack>
     let Some(condition) = template.get(IF).and_then(Value::as_str) else { return Ok(template) };
     let pieces = pieces(condition).unwrap_or_default();
     let holds = match &pieces[..] {
-        [Piece::Hole(hole)] => match fill(hole, scope)? {
+        [Piece::Hole(hole)] => match fill(*hole, scope)? {
             Filling::Value(value) => !matches!(value, Value::Null | Value::Bool(false)),
             Filling::Json(_) => true,
         },
@@ -237,8 +274,12 @@ pub(super) fn text(template: &Value, scope: &Scope<'_>) -> Result<String, Lack> 
 
 /// A text with its places filled; null is written as nothing if the place allows it (`?`), and lacks otherwise.
 pub(super) fn words(template: &str, scope: &Scope<'_>, place: Place) -> Result<String, Lack> {
+    joined(pieces(template).unwrap_or_default(), scope, place)
+}
+
+fn joined(pieces: Vec<Piece<'_>>, scope: &Scope<'_>, place: Place) -> Result<String, Lack> {
     let mut written = String::new();
-    let mut pieces = pieces(template).unwrap_or_default().into_iter().peekable();
+    let mut pieces = pieces.into_iter().peekable();
     while let Some(piece) = pieces.next() {
         let hole = match piece {
             Piece::Text(text) => {
@@ -249,12 +290,10 @@ pub(super) fn words(template: &str, scope: &Scope<'_>, place: Place) -> Result<S
         };
         let filled = match fill(hole, scope)?.into_text() {
             Some(text) => text,
-            None if hole.split('|').next().is_some_and(|path| path.ends_with('?')) => continue,
-            None => {
-                return Err(lack(hole, [hole, ": found null, expected a value"].concat()));
-            }
+            None if hole.optional => continue,
+            None => return Err(hole.lack([hole.text, ": found null, expected a value"].concat())),
         };
-        let filter = |name: &str| hole.split('|').skip(1).any(|filter| filter == name);
+        let filter = |name: &str| hole.filters().any(|filter| filter == name);
         if place == Place::Plain || filter("raw") {
             written.push_str(&filled);
         } else if written.is_empty() {
@@ -264,9 +303,8 @@ pub(super) fn words(template: &str, scope: &Scope<'_>, place: Place) -> Result<S
             // A part of dots alone would lead out of the place that the configuration names, an empty one to another.
             let dots = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte == b'.');
             if filled.is_empty() || filled.split('/').any(dots) {
-                let says =
-                    [hole, ": found \"", &filled, "\", expected what may stand in an address"].concat();
-                return Err(lack(hole, says));
+                let says = [hole.text, ": found \"", &filled, "\", expected what may stand in an address"];
+                return Err(hole.lack(says.concat()));
             }
             if filter("path") {
                 let mut parts = filled.split('/').filter(|part| !part.is_empty());
@@ -289,7 +327,7 @@ pub(super) fn words(template: &str, scope: &Scope<'_>, place: Place) -> Result<S
 pub(super) fn json(template: &Value, scope: &Scope<'_>) -> Result<String, Lack> {
     Ok(match choose(template, scope)? {
         Value::String(one) => match &pieces(one).unwrap_or_default()[..] {
-            [Piece::Hole(hole)] => fill(hole, scope)?.into_json(),
+            [Piece::Hole(hole)] => fill(*hole, scope)?.into_json(),
             _ => json_text(&words(one, scope, Place::Plain)?.into()),
         },
         Value::Array(list) => {
@@ -410,11 +448,9 @@ fn check_words(node: &Node<'_>, text: &str, rules: &Rules<'_>, used: &mut Used) 
     Some(())
 }
 
-fn check_hole(node: &Node<'_>, hole: &str, rules: &Rules<'_>, used: &mut Used) -> Option<()> {
-    let (path, filters) = hole.split_once('|').unwrap_or((hole, ""));
-    let (path, optional) = path.strip_suffix('?').map_or((path, false), |path| (path, true));
-    let (root, inner) = path.split_once('.').unwrap_or((path, ""));
-    let found = |what: &str| ["{", hole, "}", what].concat();
+fn check_hole(node: &Node<'_>, hole: Hole<'_>, rules: &Rules<'_>, used: &mut Used) -> Option<()> {
+    let Hole { text, path, root, inner, optional } = hole;
+    let found = |what: &str| ["{", text, "}", what].concat();
     let whole = matches!(root, "token" | "records" | "body" | "signature" | "delivered");
     if !rules.roots.contains(&root) || (whole && !inner.is_empty()) {
         return node
@@ -435,7 +471,7 @@ fn check_hole(node: &Node<'_>, hole: &str, rules: &Rules<'_>, used: &mut Used) -
     used.record |= root == "record";
     used.records |= root == "records";
     used.token |= root == "token";
-    for filter in filters.split('|').filter(|_| hole.contains('|')) {
+    for filter in hole.filters() {
         let (name, argument) = filter.split_once(':').unwrap_or((filter, ""));
         let known = match filter.contains(':') {
             true => FILTERS_OF.contains(&name),
@@ -460,21 +496,17 @@ fn check_hole(node: &Node<'_>, hole: &str, rules: &Rules<'_>, used: &mut Used) -
     Some(())
 }
 
-/// What stands before the first place that is not a parameter's, with the parameters filled in; and the name
-/// of that place, if there is one.
-pub(super) fn fixed_start<'t>(template: &'t str, params: &Value) -> (String, Option<&'t str>) {
-    let scope = [("params", Given::Json(params))];
-    let mut start = String::new();
-    let mut end = 0;
-    while let Some(open) = template[end..].find('{').map(|at| at + end) {
-        let close = template[open..].find('}').map_or(template.len(), |at| at + open + 1);
-        let hole = &template[open..close];
-        if !hole.starts_with("{params.") && !hole.starts_with("{{") {
-            start = words(&template[..open], &scope, Place::Address).unwrap_or_default();
-            return (start, Some(hole));
-        }
-        end = if hole.starts_with("{{") { open + 2 } else { close };
+/// What stands before the first place that is not a parameter's, with the parameters filled in; and that place,
+/// if there is one.
+pub(super) fn fixed_start<'t>(template: &'t str, params: &Value) -> (String, Option<Hole<'t>>) {
+    let mut fixed = pieces(template).unwrap_or_default();
+    let open = fixed.iter().enumerate().find_map(|(at, piece)| match piece {
+        Piece::Hole(hole) if hole.root != "params" => Some((at, *hole)),
+        _ => None,
+    });
+    if let Some((at, _)) = open {
+        fixed.truncate(at);
     }
-    start.push_str(&words(template, &scope, Place::Address).unwrap_or_default());
-    (start, None)
+    let start = joined(fixed, &[("params", Given::Json(params))], Place::Address).unwrap_or_default();
+    (start, open.map(|(_, hole)| hole))
 }

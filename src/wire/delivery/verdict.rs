@@ -9,7 +9,8 @@ use super::template::{self, Given, at};
 use crate::domain::ident::RecordId;
 use crate::domain::outbox::{Reply, Verdict};
 use crate::reader::{Fields, Node, json_text};
-use crate::wire::reply::{Answer, Confirm, is_page, later, portal, reply_of, shortened, words_of};
+use crate::wire::manifest::optional;
+use crate::wire::reply::{Answer, Confirm, is_page, later, portal, reply_of, shortened, stored, words_of};
 
 /// Something that is true or false of a JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,11 +112,8 @@ impl Test {
             "not" => return Some(Test::Not(Box::new(Test::read(&inner, params)?))),
             "all" | "any" => {
                 let mut tests = Vec::new();
-                for node in inner.list()? {
+                for node in inner.filled("tests")? {
                     tests.push(Test::read(&node, params)?);
-                }
-                if tests.is_empty() {
-                    return inner.wrong("a list of tests that is not empty");
                 }
                 return Some(if key == "all" { Test::All(tests) } else { Test::Any(tests) });
             }
@@ -166,11 +164,7 @@ impl Rule {
     pub(super) fn read(node: &Node<'_>, params: &Value) -> Option<Self> {
         let fields = node.object(&["status", "body", "html", "means", "why"])?;
         let mut status = Vec::new();
-        let list = fields.required("status")?;
-        if list.list()?.is_empty() {
-            return list.wrong("a list of statuses that is not empty");
-        }
-        for node in list.list()? {
+        for node in fields.required("status")?.filled("statuses")? {
             let family = node.value().as_str().and_then(|text| match text.as_bytes() {
                 [digit @ b'1'..=b'5', b'x', b'x'] => Some(u16::from(digit - b'0') * 100),
                 _ => None,
@@ -192,10 +186,7 @@ impl Rule {
             ("stop", Means::Stop),
             ("refuse", Means::Refuse),
         ])?;
-        let body = match fields.optional("body") {
-            Some(node) => Some(Test::read(&node, params)?),
-            None => None,
-        };
+        let body = optional(&fields, "body", |node| Test::read(&node, params))?;
         let mut html = false;
         if let Some(node) = fields.optional("html") {
             html = node.boolean()?;
@@ -222,23 +213,20 @@ impl Results {
             node.object(&["path", "lines", "id", "stored", "duplicate", "again", "refused", "why"])?;
         let mut lines = false;
         fields.fill("lines", &mut lines, |node| node.boolean());
-        let test = |key: &str| fields.optional(key).map(|node| Test::read(&node, params));
+        let test = |key: &str| optional(&fields, key, |node| Test::read(&node, params));
         let stored = Test::read(&fields.required("stored")?, params)?;
-        let stored = match test("duplicate") {
-            Some(duplicate) => Test::Any(vec![stored, duplicate?]),
+        let stored = match test("duplicate")? {
+            Some(duplicate) => Test::Any(vec![stored, duplicate]),
             None => stored,
         };
-        let (again, refused) = (test("again"), test("refused"));
-        if matches!(again, Some(None)) || matches!(refused, Some(None)) {
-            return None;
-        }
+        let (again, refused) = test("again").zip(test("refused"))?;
         Some(Self {
             path: path(&fields, "path").unwrap_or_default(),
             lines,
             id: path(&fields, "id"),
             stored,
-            again: again.flatten(),
-            refused: refused.flatten(),
+            again,
+            refused,
             why: path(&fields, "why"),
         })
     }
@@ -267,7 +255,8 @@ impl Results {
             let Some(id) = id else { continue };
             let holds = |test: &Option<Test>| test.as_ref().map(|test| test.holds(result));
             let why = || -> Arc<str> { why(self.why.as_deref(), result).into() };
-            // One that is neither is tried again: nothing is refused on a guess.
+            // `again` goes before `refused`. What none of them fits is tried again, or refused if there is no
+            // `refused`.
             let verdict = if self.stored.holds(result) {
                 Verdict::Stored
             } else if holds(&self.again) != Some(true) && holds(&self.refused) != Some(false) {
@@ -311,12 +300,12 @@ pub(super) fn judge(
     };
     let all = || match results {
         Some(results) => results.reply(&body, text, sent),
-        None => Reply::Verdicts(sent.iter().map(|id| (*id, Verdict::Stored)).collect()),
+        None => stored(sent),
     };
     match rules.iter().find(|rule| rule.fits(*status, page, &body)) {
         Some(rule) => match rule.means {
             Means::Stored if (200..=299).contains(status) => all(),
-            Means::Stored => Reply::Verdicts(sent.iter().map(|id| (*id, Verdict::Stored)).collect()),
+            Means::Stored => stored(sent),
             Means::Again => match reply_of(answer, sent, confirm) {
                 // With the server's wish when.
                 again @ Reply::TryLater { .. } if !(200..=299).contains(status) => again,
