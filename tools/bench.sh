@@ -7,11 +7,7 @@ cd "$ROOT"
 {
     tools/setup.sh test
     tools/dist.sh
-    # What npm has installed is what the lock asks for, or it is installed anew.
-    if ! cmp -s bench/package-lock.json bench/node_modules/.installed-lock.json; then
-        say "installing onnxruntime-web for the comparison"
-        npm ci --prefix bench --ignore-scripts --no-audit --no-fund
-        cp bench/package-lock.json bench/node_modules/.installed-lock.json
-    fi
+    # onnxruntime-web for the comparison.
+    npm_into bench --ignore-scripts
 } >&2
 exec node bench/bench.mjs "$@"

@@ -53,9 +53,8 @@ PY
     exit
 fi
 
-say "building the collector"
-CARGO_TARGET_DIR="$NATIVE_DIR" cargo build --locked --quiet --profile collector-release --features collector --bin collector
+build_collector
 data="${DATA:-${XDG_DATA_HOME:-$HOME/.local/share}/hitl-labeler/demo}"
 mkdir -p "$data"
 say "records: $data (DATA=… for another place); stop with Ctrl-C"
-exec "$NATIVE_DIR/collector-release/collector" --dir dist --data "$data" --port "$port"
+exec "$COLLECTOR" --dir dist --data "$data" --port "$port"

@@ -16,11 +16,7 @@ unpack_fashion() {
         if [ ! -r "$packed/$name.gz" ]; then
             command -v apt-get >/dev/null 2>&1 ||
                 fail "Fashion-MNIST is missing" "put its four files, unpacked, into $fashion"
-            say "installing dataset-fashion-mnist from Debian"
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends dataset-fashion-mnist ||
-                { as_root apt-get update &&
-                    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends dataset-fashion-mnist; } ||
-                fail "dataset-fashion-mnist did not install" "is Debian's mirror reachable?"
+            debian_install dataset-fashion-mnist
         fi
         gzip -dc "$packed/$name.gz" >"$fashion/$name.part"
         mv "$fashion/$name.part" "$fashion/$name"

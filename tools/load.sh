@@ -6,7 +6,6 @@ HITL_ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 {
     tools/setup.sh test
-    say "building the collector"
-    CARGO_TARGET_DIR="$NATIVE_DIR" cargo build --quiet --locked --profile collector-release --features collector --bin collector
+    build_collector
 } >&2
-COLLECTOR="$NATIVE_DIR/collector-release/collector" exec node bench/load.mjs "$@"
+exec node bench/load.mjs "$@"

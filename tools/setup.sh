@@ -19,18 +19,8 @@ need() {
 }
 
 install_missing() {
-    [ -n "$missing" ] || return 0
-    say "installing from Debian:$missing"
-    log="$HITL_CACHE/log/apt.log"
-    # The list first as it is: fetching a new one takes longer than most packages.
     # shellcheck disable=SC2086  # a list of packages
-    if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1; then
-        as_root apt-get update >"$log" 2>&1 ||
-            fail "apt-get update failed: $(tail -n 1 "$log")" "is Debian's mirror reachable? The log: $log"
-        # shellcheck disable=SC2086
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1 ||
-            fail "apt-get install$missing failed: $(tail -n 1 "$log")" "the log: $log"
-    fi
+    [ -z "$missing" ] || debian_install $missing
     missing=""
 }
 
@@ -117,37 +107,6 @@ rust_component() {
         fail "'$1' is missing" "rustup component add $1"
 }
 
-# playwright-core drives the browser. It lies in the cache under the lock file's digest.
-browser_driver() {
-    digest=$(sha256sum tests/e2e/package-lock.json | cut -c1-16)
-    place="$HITL_CACHE/e2e/$digest"
-    if [ ! -d "$place/node_modules/playwright-core" ]; then
-        say "npm ci for the end-to-end tests"
-        mkdir -p "$place"
-        cp tests/e2e/package.json tests/e2e/package-lock.json "$place/"
-        npm ci --prefix "$place" --ignore-scripts --no-audit --no-fund >"$HITL_CACHE/log/npm.log" 2>&1 ||
-            fail "npm ci failed" "is the npm registry reachable? The log: $HITL_CACHE/log/npm.log"
-    fi
-    [ -L tests/e2e/node_modules ] || rm -rf tests/e2e/node_modules
-    ln -sfn "$place/node_modules" tests/e2e/node_modules
-}
-
-# A second engine to hold improved models to. It lies in the cache under the digest of its list.
-other_engine() {
-    list=tests/fixtures/check_export.txt
-    place="$HITL_CACHE/python/$(sha256sum "$list" | cut -c1-16)"
-    if [ ! -f "$place/.complete" ]; then
-        say "onnxruntime for the end-to-end tests, from PyPI"
-        rm -rf "$place"
-        if ! { python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check -r "$list" &&
-            touch "$place/.complete"; } >"$HITL_CACHE/log/pip.log" 2>&1; then
-            fail "onnxruntime did not install: $(tail -n 1 "$HITL_CACHE/log/pip.log")" \
-                "is PyPI reachable? The log: $HITL_CACHE/log/pip.log"
-        fi
-    fi
-    ln -sfn "$place" "$HITL_CACHE/python/current"
-}
-
 mkdir -p "$TOOLS/bin" "$HITL_CACHE/log"
 check_rust
 check_node
@@ -169,6 +128,8 @@ rm -rf "$HITL_CACHE/tools-build"
 if [ "$purpose" = test ]; then
     rust_component rustfmt rustfmt
     rust_component clippy cargo-clippy
-    browser_driver
-    other_engine
+    # playwright-core drives the browser.
+    npm_into tests/e2e --ignore-scripts
+    # onnxruntime, a second engine to hold improved models to.
+    python_into tests/fixtures/check_export.txt "$HITL_CACHE/python/current"
 fi

@@ -21,11 +21,7 @@ stage() {
     printf '\n== %s\n' "$name"
     "$@" 2>&1 | tee "$log"
     status=$?
-    # cargo and wasm-bindgen-test-runner: "test result: ok. 3 passed; 0 failed; …"; node: "# pass 3".
-    read -r good bad < <(sed 's/\x1b\[[0-9;]*m//g' "$log" | awk '
-        /^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) good += $(i-1); if ($i ~ /^failed/) bad += $(i-1) } seen = 1 }
-        /^# (pass|fail|cancelled) [0-9]+$/ { if ($2 == "pass") good += $3; else bad += $3; seen = 1 }
-        END { print good + 0, bad + 0 }')
+    read -r good bad < <(count_tests "$log")
     if [ "$good$bad" = 00 ] && [ $status = 0 ]; then good=1; fi
     if [ "$bad" = 0 ] && [ $status != 0 ]; then bad=1; fi
     passed=$((passed + good))

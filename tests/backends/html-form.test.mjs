@@ -6,11 +6,11 @@ import { folder, freePort, prove, run, told } from "./driver.mjs";
 
 for (const format of ["form", "multipart"]) {
   prove("html-form", async () => {
-    const [{ place, remove }, port] = [await folder(), await freePort()];
+    const [place, port] = [await folder(), await freePort()];
     const rows = join(place, "rows.jsonl");
     await writeFile(rows, "");
     const url = `http://127.0.0.1:${port}/form`;
-    const server = await run("python3", [fileURLToPath(new URL("form.py", import.meta.url)), String(port), rows], { url });
+    await run("python3", [fileURLToPath(new URL("form.py", import.meta.url)), String(port), rows], { url });
     return {
       url,
       cors: true,
@@ -27,7 +27,6 @@ for (const format of ["form", "multipart"]) {
       again: [200, /Thank you for your label/],
       // Of a page only the status is told.
       odd: { words: "422" },
-      close: () => server.close().then(remove),
     };
   });
 }

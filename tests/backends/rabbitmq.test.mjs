@@ -9,7 +9,7 @@ import { folder, freePort, prove, run, told } from "./driver.mjs";
 const HEADERS = { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" };
 
 const proof = prove("rabbitmq", async () => {
-  const { place, remove } = await folder();
+  const place = await folder();
   const [amqp, management, distribution, epmd] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const url = `http://127.0.0.1:${management}`;
   await writeFile(join(place, "plugins"), "[rabbitmq_management].");
@@ -40,7 +40,7 @@ const proof = prove("rabbitmq", async () => {
     execFileSync("chown", ["-R", "rabbitmq:rabbitmq", place]);
   }
   const args = ["--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups", program];
-  const server = await run(root ? "setpriv" : program, root ? args : [], { url, env, cwd: place });
+  await run(root ? "setpriv" : program, root ? args : [], { url, env, cwd: place });
   const call = async (path, method = "GET", body) => {
     const answer = await fetch(`${url}/api${path}`, { method, headers: HEADERS, body: body && JSON.stringify(body) });
     return answer.status === 204 || answer.status === 201 ? null : answer.json();
@@ -61,10 +61,6 @@ const proof = prove("rabbitmq", async () => {
     },
     again: [200, /"routed":true/],
     copies: 2,
-    close: async () => {
-      await server.close();
-      await remove();
-    },
   };
 });
 

@@ -22,10 +22,9 @@ print(json.dumps(out))`;
 async function moto() {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const server = await run(python("moto_server", "datasette-moto"), ["-H", "127.0.0.1", "-p", String(port)], { url });
+  await run(python("moto_server", "datasette-moto"), ["-H", "127.0.0.1", "-p", String(port)], { url });
   return {
     url,
-    close: () => server.close(),
     has: async () => boto(url, LIST).map(([key, text]) => {
       assert.equal(key, `labels/${JSON.parse(text).id}.json`);
       return told(JSON.parse(text));

@@ -1,7 +1,7 @@
 // Standard Webhooks: a receiver that takes what the standard's own library (npm standardwebhooks) verifies.
-import { createServer } from "node:http";
 import { Webhook, WebhookVerificationError } from "standardwebhooks";
-import { prove, told } from "./driver.mjs";
+import { stand } from "../e2e/stand.mjs";
+import { afterwards, prove, told } from "./driver.mjs";
 
 const secret = (text) => `whsec_${Buffer.from(text).toString("base64")}`;
 
@@ -9,11 +9,11 @@ prove("standard-webhooks", async () => {
   const token = secret("twenty-four bytes or more");
   const hook = new Webhook(token);
   const kept = new Map();
-  const server = createServer(async (request, response) => {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
+  const server = await stand();
+  afterwards(server.close);
+  server.route("/", (request, response, body) => {
     try {
-      const { data } = hook.verify(Buffer.concat(chunks).toString(), request.headers);
+      const { data } = hook.verify(body, request.headers);
       if (data.answer?.label === "zebra") return response.writeHead(422, { "content-type": "application/json" }).end('{"error":"no zebras here"}');
       // What the standard asks of receivers: an id is worked on once.
       kept.set(request.headers["webhook-id"], data);
@@ -22,9 +22,8 @@ prove("standard-webhooks", async () => {
       response.writeHead(problem instanceof WebhookVerificationError ? 401 : 400, { "content-type": "text/plain" }).end(problem.message);
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: server.url,
     cors: true,
     params: (url) => ({ url }),
     token,
@@ -32,6 +31,5 @@ prove("standard-webhooks", async () => {
     has: async () => [...kept.values()].map(told),
     again: [204, /^$/],
     odd: { words: "no zebras here" },
-    close: () => new Promise((resolve) => server.close(resolve)),
   };
 });

@@ -1,10 +1,11 @@
 // The collector as it is, with a folder of its own; COLLECTOR names another binary.
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { start } from "../fault/group.mjs";
 import { dist } from "./browser.mjs";
 
 function binary() {
@@ -20,7 +21,7 @@ function binary() {
 /** Starts it on a free port, serving dist/ and taking records from pages of these origins, too. */
 export async function collect({ origins = [] } = {}) {
   const data = await mkdtemp(join(tmpdir(), "hitl-e2e-"));
-  const child = spawn(binary(), ["--data", data, "--dir", dist, "--port", "0", ...origins.flatMap((origin) => ["--allow-origin", origin])], { stdio: ["ignore", "pipe", "inherit"] });
+  const { child, over, signal, kill } = start(binary(), ["--data", data, "--dir", dist, "--port", "0", ...origins.flatMap((origin) => ["--allow-origin", origin])], { stdio: ["ignore", "pipe", "inherit"] });
   const url = await new Promise((resolve, reject) => {
     let said = "";
     child.stdout.on("data", (bytes) => {
@@ -45,9 +46,9 @@ export async function collect({ origins = [] } = {}) {
       return (await fetch(new URL(`export?${query}`, url))).text();
     },
     async close() {
-      const ended = new Promise((resolve) => child.once("exit", resolve));
-      child.kill();
-      await ended;
+      signal("SIGTERM");
+      await over;
+      await kill();
       await rm(data, { recursive: true, force: true });
     },
   };

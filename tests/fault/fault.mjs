@@ -44,9 +44,6 @@ function read(words) {
   return asked;
 }
 
-// Whoever stops this run stops its browsers, too.
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
-
 const { names, settings } = read(process.argv.slice(2));
 say(`${cpus().length} × ${cpus()[0].model}, load ${loadavg().map((x) => x.toFixed(1)).join(" ")}`);
 for (const name of names) {

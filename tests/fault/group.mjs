@@ -1,30 +1,44 @@
-// A browser as a process group of its own: driven by the address that it says, killed as a whole.
+// Programs as process groups of their own: a browser or a server ends with all that it has started, at the latest with this
+// process.
 import { spawn } from "node:child_process";
 
 /** A browser that has not said its address by then does not come up; on a machine that is busy with much else it happens. */
 const START_MS = 60_000;
 
+// Whoever stops this process stops its groups, too: it is by leaving orderly that it hears of its end.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 /**
- * Starts `program` and waits until it says what `sign` matches on stderr.
- * @returns {Promise<{address: string, kill: () => Promise<void>}>} `address`: the first group of `sign`; `kill` is SIGKILL for
- *   all of its processes: none has a last word. They also end with this process.
+ * Starts `program` as a group; `options` as `spawn` has them.
+ * @returns `{ child, over, signal, kill }`: `over` is settled once it has ended or could not be started, `signal(name)` goes to
+ *   all of its processes, `kill()` is SIGKILL and waits for the end: none has a last word.
  */
-export async function group(program, args, sign, env = {}) {
-  const child = spawn(program, args, { detached: true, stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
-  const over = new Promise((resolve) => child.once("exit", resolve));
-  const end = () => {
+export function start(program, args, options = {}) {
+  const child = spawn(program, args, { ...options, detached: true });
+  const over = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  const signal = (name) => {
     try {
-      process.kill(-child.pid, "SIGKILL");
+      process.kill(-child.pid, name);
     } catch {
       // Gone already.
     }
   };
+  const end = () => signal("SIGKILL");
   process.once("exit", end);
   const kill = async () => {
     end();
     process.removeListener("exit", end);
     await over;
   };
+  return { child, over, signal, kill };
+}
+
+/**
+ * Starts `program` and waits until it says what `sign` matches on stderr.
+ * @returns {Promise<{address: string, kill: () => Promise<void>}>} `address`: the first group of `sign`; `kill` as above.
+ */
+export async function group(program, args, sign, env = {}) {
+  const { child, kill } = start(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
   let timer;
   try {
     const address = await new Promise((resolve, reject) => {
@@ -40,7 +54,7 @@ export async function group(program, args, sign, env = {}) {
     });
     return { address, kill };
   } catch (why) {
-    if (child.pid) await kill();
+    await kill();
     throw why;
   } finally {
     clearTimeout(timer);

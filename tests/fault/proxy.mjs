@@ -1,9 +1,9 @@
 // A server between a page and its backend that fails by seed in every way that backends and networks do, and
 // keeps a history of what it forwarded, what the backend committed and what the page was told.
-import { createServer, request as ask } from "node:http";
+import { createServer } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chance } from "./chance.mjs";
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+import { forward } from "./forward.mjs";
 
 /** The ways to fail; each is as likely as the others. `committed`: the backend has the records all the same. */
 export const FAULTS = [
@@ -25,35 +25,21 @@ export const FAULTS = [
  * Starts the proxy in front of `upstream` (an address ending in "/").
  *
  * `share` of the attempts fail while `state.faulty` (true, false, or a function of the request); `kinds` may name fewer faults. `patience` is the page's timeout,
- * in ms. `answer(attempt)` may take an attempt over: it gives `{ status, body, type, forward }` or nothing.
+ * in ms. `state.answer({ request, records, entry })` may take an attempt over: it gives `{ fault, status, body, type }` or nothing.
  * @returns {Promise<object>} with `url`, `state`, `history` (one entry an attempt: `{ at, fault, ids, key, forwarded,
- *   committed, status, authorization }`) and `preflights`.
+ *   committed, status, authorization }`).
  */
-export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, patience = 1000, answer = null } = {}) {
+export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, patience = 1000 } = {}) {
   const draws = chance(seed);
   const later = kinds.filter((kind) => kind !== "preflight");
   // Of all attempts `share` are to fail: those that pass the preflight fail so much more often.
   const atPreflight = kinds.includes("preflight") ? share / kinds.length : 0;
   const afterwards = later.length ? (share - atPreflight) / (1 - atPreflight) : 0;
-  const state = { faulty: true, answer };
+  const state = { faulty: true, answer: null };
   const failing = (request) => (typeof state.faulty === "function" ? state.faulty(request) : state.faulty);
   const history = [];
-  const preflights = { asked: 0, refused: 0 };
   let open = true;
 
-  const forward = (request, body) =>
-    new Promise((resolve, reject) => {
-      const headers = { ...request.headers, host: new URL(upstream).host, connection: "close" };
-      delete headers["transfer-encoding"];
-      headers["content-length"] = String(Buffer.byteLength(body));
-      const sent = ask(new URL(request.url.slice(1), upstream), { method: request.method, headers, agent: false }, async (got) => {
-        const chunks = [];
-        for await (const chunk of got) chunks.push(chunk);
-        resolve({ status: got.statusCode, headers: got.headers, body: Buffer.concat(chunks) });
-      });
-      sent.on("error", reject);
-      sent.end(body);
-    });
   const cors = (request, more = {}) => ({
     "access-control-allow-origin": request.headers.origin ?? "*",
     vary: "origin",
@@ -67,7 +53,6 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
   };
   const pass = (request, response, { status, headers, body }) => {
     const kept = { ...headers, connection: "close", "content-length": String(body.length) };
-    delete kept["transfer-encoding"];
     // Browsers would ask once in ten minutes: here every attempt has its preflight.
     if (request.method === "OPTIONS") kept["access-control-max-age"] = "0";
     response.writeHead(status, kept);
@@ -96,18 +81,17 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
     history.push(entry);
     const send = async (bytes = body) => {
       entry.forwarded = true;
-      const answer = await forward(request, bytes);
+      const answer = await forward(upstream, request, bytes);
       for (const { id, status } of parsed(answer.body).flatMap((said) => said?.results ?? []))
         if (status === "stored" || status === "duplicate") entry.committed.push(id);
       return answer;
     };
     const told = (status) => (entry.status = status);
-    const special = state.answer?.({ request, records, entry, number: history.length - 1 });
+    const special = state.answer?.({ request, records, entry });
     if (special) {
       entry.fault = special.fault ?? "scripted";
-      if (special.forward) await send();
-      const { body: text = "", type = "application/json", headers = {} } = special;
-      response.writeHead(told(special.status), cors(request, { "content-type": type, ...headers }));
+      const { body: text = "", type = "application/json" } = special;
+      response.writeHead(told(special.status), cors(request, { "content-type": type }));
       return response.end(typeof text === "string" ? text : JSON.stringify(text));
     }
     const fault = failing(request) && draws.unit() < afterwards ? draws.one(later) : null;
@@ -182,13 +166,11 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
       for await (const chunk of request) chunks.push(chunk);
       const body = Buffer.concat(chunks);
       if (request.method === "OPTIONS") {
-        preflights.asked += 1;
         if (failing(request) && draws.unit() < atPreflight) {
-          preflights.refused += 1;
           history.push({ at: Date.now(), fault: "preflight", ids: [], key: null, authorization: null, forwarded: false, committed: [], status: 403 });
           return response.writeHead(403, { connection: "close" }).end();
         }
-        return pass(request, response, await forward(request, body));
+        return pass(request, response, await forward(upstream, request, body));
       }
       await attempt(request, response, body);
     } catch {
@@ -203,7 +185,6 @@ export async function proxy(upstream, { seed = 1, share = 0.3, kinds = FAULTS, p
     url: `http://localhost:${port}/`,
     state,
     history,
-    preflights,
     close: () => {
       open = false;
       server.closeAllConnections();

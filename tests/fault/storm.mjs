@@ -2,7 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { collect } from "../e2e/collector.mjs";
+import { until } from "../e2e/labeler.mjs";
 import { stand } from "../e2e/stand.mjs";
 import { analyse, weather } from "./analyse.mjs";
 import { chance } from "./chance.mjs";
@@ -11,7 +13,9 @@ import * as firefox from "./firefox.mjs";
 import { proxy } from "./proxy.mjs";
 
 export const BROWSERS = { chromium, firefox };
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The target of what may not happen once. */
+export const NONE = { of: "value", at_most: 0 };
 
 /** A page's server, the collector behind the fault proxy, and what the page has shown as saved: one run's world. */
 export async function world({ seed = 1, share = 0.3, patience = 1000, headers = {}, ...more } = {}) {
@@ -45,12 +49,7 @@ export async function world({ seed = 1, share = 0.3, patience = 1000, headers = 
 
 /** Waits until the page of a tab can be answered, and gives its element the keyboard's focus. */
 export async function ready(tab, patience = 60_000) {
-  const end = Date.now() + patience;
-  for (;;) {
-    if (await tab.run(() => !!globalThis.subject?.ready()).catch(stillThere)) break;
-    if (Date.now() > end) throw new Error(`waited ${patience} ms in vain for a question`);
-    await sleep(20);
-  }
+  await until(() => tab.run(() => !!globalThis.subject?.ready()).catch(stillThere), "a question", patience);
   await tab.run(() => globalThis.subject.focus());
 }
 
@@ -119,7 +118,7 @@ async function watch(heard, over, tabs, patience = 30_000) {
  * `subject`: see subjects.mjs. `records`: how many are to be shown as saved. `kills`: how often the browser's process
  * group is killed, at moments drawn by `seed`; every fifth of them while the pages are still starting.
  */
-export async function storm({ subject, seed, records, kills, share = 0.3, tabs = 2, browser = "chromium", pause = 0, calm = 120_000, say = () => {}, dump = null }) {
+export async function storm({ subject, seed, records, kills, share = 0.3, tabs = 2, browser = "chromium", pause = 0, calm = 120_000, say = () => {} }) {
   const began = Date.now();
   const draws = chance(seed);
   const place = await world({ seed, share });
@@ -176,11 +175,9 @@ export async function storm({ subject, seed, records, kills, share = 0.3, tabs =
       await alive.kill();
       alive = null;
       const arrived = await place.arrived();
-      dump?.(place.saved(), arrived, place.faults.history);
       const found = analyse(place.saved(), arrived);
       return {
         ...found,
-        undurable: place.heard.length - found.shown,
         stuck: drainMs === null,
         left,
         drainMs,

@@ -1,6 +1,7 @@
 // What is put through the storm: our element, and two usual ways to send answers from a page, for comparison.
 // Each is a host page that tells the driver of every record that it has shown as saved, and has in `subject`:
-// `ready()`, `focus()`, `left()` (records that the server does not have yet, as far as the page knows) and `wrong()`.
+// `ready()`, `focus()`, `left()` (records that the server does not have yet, as far as the page knows) and, if it likes,
+// `look()` (what is to be seen, for messages).
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
@@ -32,7 +33,8 @@ export function hitl({ items, prefix = "item", delivery = {}, project = "storm",
       for (let tab = 0; tab < tabs; tab++) {
         server.route(`/config-${tab}.json`, {
           labels: ["yes", "no", "perhaps"],
-          items: "/items.json",
+          // Relative, so that a folder can be a server of its own.
+          items: "items.json",
           project,
           delivery: { url: endpoint, ...QUICK, ...delivery },
           ...config,
@@ -50,7 +52,7 @@ export function hitl({ items, prefix = "item", delivery = {}, project = "storm",
             left: () => (({ unsaved, undelivered, answered, refused }) => ({ unsaved, undelivered, answered, refused }))(element().progress),
           };</script>`;
         // Both tabs ask in the same order: they often answer one item side by side, the hardest case for its order.
-        server.host(`/tab-${tab}`, `<hitl-labeler config="/config-${tab}.json"></hitl-labeler>${body}`, { head });
+        server.host(`/tab-${tab}`, `<hitl-labeler config="config-${tab}.json"></hitl-labeler>${body}`, { head });
       }
       return (tab) => new URL(`tab-${tab}`, server.url).href;
     },

@@ -1,7 +1,7 @@
 // Troubles of the browser's store, made on purpose: runs in the page before any script of it.
 
 /**
- * Makes calls of IndexedDB fail. `trouble`: `call` ("factory", "open", "write", "read", "put"), `how` (see below), `name`
+ * Makes calls of IndexedDB fail. `trouble`: `call` ("factory", "open", "write", "read"), `how` (see below), `name`
  * (of the exception), `ms`, `skip` (so many such calls go well first), `times` (so many fail, then all is well again).
  * `how: "nothing"` leaves a trouble to the browser itself. `globalThis.trouble.at` is when the first such call was made, in
  * ms since 1970.

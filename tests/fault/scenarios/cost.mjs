@@ -1,12 +1,11 @@
 // What durability costs: from the key to the record on disk, and from the key to the next question on the screen.
+import { setTimeout as sleep } from "node:timers/promises";
 import { figure } from "../../../bench/report.mjs";
 import { quantile } from "../../../bench/stats.mjs";
 import { chance } from "../chance.mjs";
 import { start } from "../chromium.mjs";
 import { ready, world } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Notes for each key: when the next question was painted, when the record was kept; and how each transaction was asked for. */
 const WATCH = `<script>

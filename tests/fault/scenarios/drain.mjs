@@ -1,13 +1,11 @@
 // When the faults end: how long do 10,000 records take, and does any of 500 short runs stay stuck?
+import { setTimeout as sleep } from "node:timers/promises";
 import { failed, figure, say } from "../../../bench/report.mjs";
 import { analyse } from "../analyse.mjs";
 import { chance } from "../chance.mjs";
 import { start } from "../chromium.mjs";
-import { drained, hammer, ready, world } from "../storm.mjs";
+import { NONE, drained, hammer, ready, world } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
-
-const NONE = { of: "value", at_most: 0 };
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function drain({ records = 10_000, runs = 500, first_seed: seed = 1 }) {
   await backlog(records, seed, "quick_backoff", {});
@@ -59,10 +57,8 @@ async function backlog(records, seed, name, delivery, held = true) {
 async function shortRuns(runs, seed) {
   const place = await world({ seed, share: 0.5 });
   const calm = new Set();
-  const faulty = place.faults.state;
   // A run is known by its address: its faults end when it has pressed its keys.
-  faulty.answer = null;
-  faulty.faulty = (request) => !calm.has(new URL(request.url, place.faults.url).searchParams.get("run"));
+  place.faults.state.faulty = (request) => !calm.has(new URL(request.url, place.faults.url).searchParams.get("run"));
   let browser = null;
   const stuck = [];
   const slow = [];
@@ -117,10 +113,9 @@ async function shortRuns(runs, seed) {
 
 /** A server's folder as a server of its own, so that runs beside each other do not share their files. */
 export function folder(server, name) {
-  const inside = (text) => text.replaceAll('="/config', `="/${name}/config`);
   return {
     url: new URL(`${name}/`, server.url).href,
-    route: (path, what) => server.route(`/${name}${path}`, what?.items === "/items.json" ? { ...what, items: `/${name}/items.json` } : what),
-    host: (path, body, options) => server.host(`/${name}${path}`, inside(body), options),
+    route: (path, what) => server.route(`/${name}${path}`, what),
+    host: (path, body, options) => server.host(`/${name}${path}`, body, options),
   };
 }

@@ -1,14 +1,12 @@
 // Answers that say 2xx and have failed all the same: none may count as delivery.
+import { setTimeout as sleep } from "node:timers/promises";
 import { failed, figure } from "../../../bench/report.mjs";
 import { chance } from "../chance.mjs";
 import { start } from "../chromium.mjs";
 import { analyse } from "../analyse.mjs";
-import { drained, hammer, ready, world } from "../storm.mjs";
+import { NONE, drained, hammer, ready, world } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
 import { folder } from "./drain.mjs";
-
-const NONE = { of: "value", at_most: 0 };
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What backends, gateways and hotels answer with a 2xx when they have stored nothing; each gets the ids that it was sent. */
 const LIES = {

@@ -2,11 +2,10 @@
 import { figure, say } from "../../../bench/report.mjs";
 import { chance } from "../chance.mjs";
 import { start } from "../chromium.mjs";
-import { drained, ready, world } from "../storm.mjs";
+import { NONE, drained, ready, world } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
 
 const BATCH = 50;
-const NONE = { of: "value", at_most: 0 };
 
 export async function poison({ records = 1000, first_seed: seed = 1 }) {
   const draws = chance(seed);

@@ -1,15 +1,15 @@
 // Troubles of the browser's store, one after the other: is anything lost in silence, is the person warned within 2 s,
 // can what is not safe be downloaded?
+import { setTimeout as sleep } from "node:timers/promises";
 import { figure, say } from "../../../bench/report.mjs";
+import { until } from "../../e2e/labeler.mjs";
 import { start } from "../chromium.mjs";
-import { world } from "../storm.mjs";
+import { NONE, world } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
 import { makeTrouble } from "../trouble.mjs";
 import { folder } from "./drain.mjs";
 
-const NONE = { of: "value", at_most: 0 };
 const WARNED_MS = 2000;
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Troubles that are made by script: words, and what makeTrouble is given. */
 const MADE = [
@@ -145,7 +145,7 @@ async function one({ browser, place, held, run, trouble }) {
     // What a person sees: asked every few ms, so that the times are those of the page.
     await view().evaluate(WATCH);
     const look = () => view().evaluate(() => globalThis.look());
-    const asked = await waitFor(async () => (await look()).ready, 15_000, "a question").then(() => true, () => false);
+    const asked = await until(async () => (await look()).ready, "a question", 15_000).then(() => true, () => false);
     if (!asked) {
       // A store that holds up the start: there is no answer to lose, but the person has to be told.
       const { warnedAt, troubleAt, says } = await look();
@@ -196,8 +196,8 @@ async function one({ browser, place, held, run, trouble }) {
       await page.goto(address);
       await page.evaluate(WATCH);
       const again = () => page.evaluate(() => globalThis.look());
-      await waitFor(async () => (await again()).ready, 15_000, "a question at the second visit").catch(() => {});
-      await waitFor(async () => (await again()).undelivered === 0, 15_000, "delivery at the second visit").catch(() => {});
+      await until(async () => (await again()).ready, "a question at the second visit", 15_000).catch(() => {});
+      await until(async () => (await again()).undelivered === 0, "delivery at the second visit", 15_000).catch(() => {});
       await sleep(trouble.between ? WARNED_MS : 200);
       if (trouble.between) {
         const now = await again();
@@ -245,11 +245,3 @@ const WATCH = `(() => {
       unsaved: progress?.unsaved ?? null, troubleAt: globalThis.trouble?.at ?? null };
   };
 })()`;
-
-async function waitFor(holds, patience, what) {
-  const end = Date.now() + patience;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited ${patience} ms in vain for ${what}`);
-    await sleep(25);
-  }
-}

@@ -1,9 +1,7 @@
 // Answers by the thousand, two tabs, a browser that is killed, a server that fails in every way: what is lost?
 import { failed, figure, say } from "../../../bench/report.mjs";
-import { storm } from "../storm.mjs";
+import { NONE, storm } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
-
-const NONE = { of: "value", at_most: 0 };
 
 export async function stormScenario({ records = 10_000, kills = 50, share = 30, seeds = 20, firefox_seeds: firefoxSeeds = 5, first_seed: first = 1, browser }) {
   const plan = [

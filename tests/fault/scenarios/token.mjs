@@ -1,13 +1,11 @@
 // A token that expires again and again: nothing may be lost or refused, and work goes on as soon as there is a new one.
+import { setTimeout as sleep } from "node:timers/promises";
 import { figure } from "../../../bench/report.mjs";
 import { chance } from "../chance.mjs";
 import { start } from "../chromium.mjs";
 import { analyse } from "../analyse.mjs";
-import { drained, ready, world } from "../storm.mjs";
+import { NONE, drained, ready, world } from "../storm.mjs";
 import { hitl } from "../subjects.mjs";
-
-const NONE = { of: "value", at_most: 0 };
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The host page's side: it fetches a token when the element asks for one, and notes when it had it. */
 const AUTHORIZE = `<script>
