@@ -116,6 +116,26 @@ fn an_item_gets_as_many_annotators_as_it_wants_and_one_undone_answer_is_wanted_a
 }
 
 #[test]
+fn an_answer_that_another_replaces_is_wanted_again_and_its_item_is_given_once() {
+    let replaced = |wanted: &str, look: &dyn Fn(&Collector)| {
+        let (_data, collector) = start(&["--answers-per-item", wanted]);
+        load(&collector, "POST", &lines(&items(1)));
+        send(&collector, &said(1, "anna", "i000", "Coat"));
+        send(&collector, &said(2, "ben", "i000", "Bag"));
+        look(&collector);
+        let mut review = said(3, "ben", "i000", "Bag");
+        review["supersedes"] = json!(id(1));
+        send(&collector, &review);
+        assert_eq!(ask(&collector, "dora", 9), ["i000"], "{wanted} answers wanted, ben's is there");
+    };
+    replaced("2", &|collector| assert_eq!(ask(collector, "cleo", 9), Vec::<String>::new(), "it has both"));
+    replaced("3", &|collector| {
+        assert_eq!(ask_for(collector, "cleo", 9, 1), ["i000"], "two of three are there");
+        std::thread::sleep(Duration::from_millis(1_200));
+    });
+}
+
+#[test]
 fn a_list_is_added_to_or_replaced_and_a_wrong_item_is_named() {
     let (_data, collector) = start(&[]);
     let list = items(3);

@@ -75,7 +75,7 @@ WITH body AS MATERIALIZED (
     WHERE b.kind = 'correction' AND i.id = b.item_id AND l.item = i.seq
       AND l.annotator = coalesce(b.annotator, l.annotator)
 ), reopened AS (
-    UPDATE hitl_items i SET answers = 0 FROM body b WHERE b.kind = 'undo' AND i.id = b.item_id
+    UPDATE hitl_items i SET answers = 0 FROM body b WHERE b.supersedes IS NOT NULL AND i.id = b.item_id
 )
 INSERT INTO hitl_records (seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
 SELECT seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record FROM body ORDER BY id, seq

@@ -44,8 +44,8 @@ CREATE TABLE records (
 CREATE INDEX records_by_item ON records (item_id, seq);
 ";
 
-/// What version 2 brought: the work list. `answers` is how many answers an item had when somebody last asked for
-/// work; an undo sets it back. Times are milliseconds since 1970.
+/// What version 2 brought: the work list. `answers` is how many answers an item had when it was last looked at, never
+/// more than it has: a record that names another (`supersedes`) sets it to 0. Times are milliseconds since 1970.
 const WORK_TABLES: &str = "
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY,

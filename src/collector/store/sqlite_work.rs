@@ -11,8 +11,8 @@ use crate::wire::record::{Kind, Record};
 /// Items that are looked at in one step.
 const STEP: u32 = 100;
 
-/// A record was stored: its annotator's lease ends (of one without an annotator, every lease on the item), and an
-/// undo lets its item be looked at again.
+/// A record was stored: its annotator's lease ends (of one without an annotator, every lease on the item), and a
+/// link to another record lets its item be counted again: an undo and a replacement may leave fewer answers.
 pub(super) fn arrived(db: &Connection, record: &Record) -> rusqlite::Result<()> {
     if record.kind == Kind::Correction {
         db.prepare_cached(
@@ -20,7 +20,7 @@ pub(super) fn arrived(db: &Connection, record: &Record) -> rusqlite::Result<()> 
         )?
         .execute(params![record.annotator, record.item_id])?;
     }
-    if record.kind == Kind::Undo {
+    if record.supersedes.is_some() {
         db.prepare_cached("UPDATE items SET answers = 0 WHERE id = ?")?.execute([&record.item_id])?;
     }
     Ok(())
