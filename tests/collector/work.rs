@@ -99,6 +99,24 @@ fn a_lease_that_is_over_lets_another_have_the_item() {
 }
 
 #[test]
+fn only_a_record_that_is_stored_ends_a_lease() {
+    let (_data, collector) = start(&[]);
+    load(&collector, "POST", &lines(&items(1)));
+    send(&collector, &said(1, "anna", "elsewhere", "Coat"));
+    assert_eq!(ask(&collector, "anna", 1), ["i000"]);
+    assert_eq!(collector.send(JSON, said(1, "anna", "i000", "Coat").to_string()).statuses(), ["refused"]);
+    assert_eq!(ask(&collector, "ben", 1), Vec::<String>::new(), "anna has not answered it");
+    let answer = said(2, "anna", "i000", "Coat");
+    send(&collector, &answer);
+    let mut undo = said(3, "anna", "i000", "");
+    (undo["kind"], undo["answer"], undo["supersedes"]) = (json!("undo"), json!(null), json!(id(2)));
+    send(&collector, &undo);
+    assert_eq!(ask(&collector, "anna", 1), ["i000"]);
+    assert_eq!(collector.send(JSON, answer.to_string()).statuses(), ["duplicate"]);
+    assert_eq!(ask(&collector, "ben", 1), Vec::<String>::new(), "she has it before her again");
+}
+
+#[test]
 fn an_item_gets_as_many_annotators_as_it_wants_and_one_undone_answer_is_wanted_again() {
     let (_data, collector) = start(&["--answers-per-item", "2"]);
     load(&collector, "POST", &lines(&items(2)));

@@ -64,22 +64,25 @@ CREATE TABLE hitl_version (version integer NOT NULL);
 "#;
 
 /// Keeps a request's records. They get their numbers in the order of the body; they are written in the order of
-/// their ids, so that two requests with the same records wait for each other and never in a circle.
+/// their ids, so that two requests with the same records wait for each other and never in a circle. Only what is new ends leases
+/// and lets items be counted again.
 const PUT: &str = "
 WITH body AS MATERIALIZED (
     SELECT nextval('hitl_arrival') AS seq, b.* FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[],
         $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[])
         AS b(id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
+), new AS (
+    INSERT INTO hitl_records (seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
+    SELECT seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record FROM body ORDER BY id, seq
+    ON CONFLICT (id) DO NOTHING RETURNING id, item_id, kind, annotator, supersedes
 ), ended AS (
-    DELETE FROM hitl_leases l USING body b, hitl_items i
-    WHERE b.kind = 'correction' AND i.id = b.item_id AND l.item = i.seq
-      AND l.annotator = coalesce(b.annotator, l.annotator)
+    DELETE FROM hitl_leases l USING new n, hitl_items i
+    WHERE n.kind = 'correction' AND i.id = n.item_id AND l.item = i.seq
+      AND l.annotator = coalesce(n.annotator, l.annotator)
 ), reopened AS (
-    UPDATE hitl_items i SET answers = 0 FROM body b WHERE b.supersedes IS NOT NULL AND i.id = b.item_id
+    UPDATE hitl_items i SET answers = 0 FROM new n WHERE n.supersedes IS NOT NULL AND i.id = n.item_id
 )
-INSERT INTO hitl_records (seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
-SELECT seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record FROM body ORDER BY id, seq
-ON CONFLICT (id) DO NOTHING RETURNING id";
+SELECT id FROM new";
 
 /// Every record in the order of the items; `column` is read besides.
 macro_rules! rows {
