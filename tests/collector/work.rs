@@ -1,6 +1,7 @@
 //! The work list as annotators meet it, whatever the database.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -214,6 +215,38 @@ fn many_annotators_at_once_never_hold_more_than_an_item_wants() {
     // 120 places for twelve who want ten: what was passed by in the rush is there on the next call.
     let given: usize = (0..12).map(|n| ask(&collector, &format!("a{n}"), 10).len()).sum();
     assert_eq!(given, 120);
+}
+
+#[test]
+fn a_list_can_be_replaced_again_and_again_while_many_ask_for_work() {
+    let (_data, collector) = start(&["--answers-per-item", "3"]);
+    let list = items(300);
+    load(&collector, "POST", &lines(&list));
+    // Two answers each, so that whoever looks at an item notes something.
+    for (from, who) in [(0, "x"), (1_000, "y")] {
+        let records: Vec<Value> =
+            (0..300).map(|n| said(from + n, who, &format!("i{n:03}"), "Coat")).collect();
+        assert_eq!(collector.send(JSON, json!(records).to_string()).json()["stored"], json!(300));
+    }
+    let done = AtomicBool::new(false);
+    let replaced: Vec<Answer> = std::thread::scope(|scope| {
+        for n in 0..6 {
+            let (collector, done) = (&collector, &done);
+            scope.spawn(move || {
+                // More rounds than there will be time for.
+                for round in (0..5_000).take_while(|_| !done.load(Ordering::SeqCst)) {
+                    ask_for(collector, &format!("a{n}-{round}"), 20, 1);
+                }
+            });
+        }
+        let parts = [&list[..200], &list[100..]];
+        let replaced = (0..40).map(|round| load(&collector, "PUT", &lines(parts[round % 2]))).collect();
+        done.store(true, Ordering::SeqCst);
+        replaced
+    });
+    for answer in replaced {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
 }
 
 #[test]

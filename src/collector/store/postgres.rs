@@ -399,14 +399,15 @@ async fn tables(client: &mut Object) -> Result<i32, tokio_postgres::Error> {
 
 /// Tries again what the database broke off for the sake of another statement (a deadlock, or a serialisation
 /// failure in databases that know no weaker isolation): nothing of it was done.
-pub(super) async fn again<T, F>(run: impl Fn() -> F) -> Result<T, StoreError>
+pub(super) async fn again<T, E, F>(run: impl Fn() -> F) -> Result<T, StoreError>
 where
-    F: Future<Output = Result<T, tokio_postgres::Error>>,
+    F: Future<Output = Result<T, E>>,
+    Trouble: From<E>,
 {
     let mut tries = 1;
     loop {
-        match run().await {
-            Err(why) if tries < TRIES && broken_off(&why) => {
+        match run().await.map_err(Trouble::from) {
+            Err(Trouble::Database(why)) if tries < TRIES && broken_off(&why) => {
                 tokio::time::sleep(Duration::from_millis(5 << tries)).await;
                 tries += 1;
             }
@@ -417,6 +418,35 @@ where
 
 pub(super) fn broken_off(why: &tokio_postgres::Error) -> bool {
     matches!(why.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+}
+
+/// What a statement or a transaction came to grief by.
+pub(super) enum Trouble {
+    /// The database's own error.
+    Database(tokio_postgres::Error),
+    /// No connection, or rows that cannot be read.
+    Store(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(why: tokio_postgres::Error) -> Self {
+        Self::Database(why)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Database(why) => why.into(),
+            Trouble::Store(why) => why,
+        }
+    }
 }
 
 fn broken(why: impl std::fmt::Display) -> StoreError {
