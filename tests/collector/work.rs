@@ -170,6 +170,10 @@ fn a_list_is_added_to_or_replaced_and_a_wrong_item_is_named() {
     let problem = &added.json()["results"][2]["problems"][0];
     assert_eq!(problem["path"], "[2]");
     assert!(problem["found"].as_str().unwrap().contains("neither image nor numbers"), "{problem}");
+    let twice = format!("{}\n{{\"id\":\"z\",\"id\":\"z\"}}", list[1]);
+    assert_eq!(load(&collector, "POST", &twice).json()["results"][1]["problems"][0]["path"], "[1]");
+    let message = load(&collector, "PUT", &twice).error(400, "items_wrong");
+    assert!(message.contains("`[1]`") && message.contains("the key \"id\" twice"), "{message}");
     let wrong = load(&collector, "PUT", &lines(&[list[0].clone(), list[0].clone()]));
     assert!(wrong.error(400, "items_wrong").contains("a second time"));
     let replaced = load(&collector, "PUT", &lines(&[changed.clone(), list[2].clone()]));
