@@ -4,6 +4,7 @@
 //! and every statement reads one state of the database. A request's records are one statement, so they are
 //! committed together, and the answer comes after the commit.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -188,40 +189,33 @@ impl Postgres {
                 .await
         })
         .await?;
-        let mut new: Vec<Uuid> = new.iter().map(|row| row.get(0)).collect();
-        new.sort_unstable();
         // Of a record that comes twice in one body the first is stored.
-        let mut stored = vec![false; records.len()];
-        let mut order: Vec<usize> = (0..records.len()).collect();
-        order.sort_by_key(|&place| (records[place].id, place));
-        let mut before = None;
-        for &place in &order {
-            let id = records[place].id;
-            stored[place] = before != Some(id) && new.binary_search(&id).is_ok();
-            before = Some(id);
-        }
-        let known: Vec<Uuid> = (0..records.len()).filter(|&p| !stored[p]).map(|p| records[p].id).collect();
-        let mut there: Vec<(Uuid, String)> = Vec::new();
+        let mut new: HashSet<Uuid> = new.iter().map(|row| row.get(0)).collect();
+        let stored: Vec<bool> = records.iter().map(|record| new.remove(&record.id)).collect();
+        let known: Vec<Uuid> = records
+            .iter()
+            .zip(&stored)
+            .filter(|(_, stored)| !**stored)
+            .map(|(record, _)| record.id)
+            .collect();
+        let mut there: HashMap<Uuid, String> = HashMap::new();
         if !known.is_empty() {
             let select =
                 client.prepare_cached("SELECT id, record FROM hitl_records WHERE id = ANY($1)").await?;
             let rows = client.query(&select, &[&known]).await?;
             there = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-            there.sort_unstable();
         }
-        let outcome = |place: usize| {
+        let outcome = |(place, record): (usize, &Record)| {
             if stored[place] {
                 return Outcome::Stored;
             }
-            let at = there.binary_search_by_key(&records[place].id, |(id, _)| *id);
             // Compared as records where the texts differ: the order of the keys in `meta` says nothing.
-            let same = at.is_ok_and(|at| {
-                let (_, line) = &there[at];
-                *line == body.record[place] || Record::parse(line).as_ref() == Ok(&records[place])
+            let same = there.get(&record.id).is_some_and(|line| {
+                *line == body.record[place] || Record::parse(line).as_ref() == Ok(record)
             });
             if same { Outcome::Duplicate } else { Outcome::Conflict }
         };
-        Ok((0..records.len()).map(outcome).collect())
+        Ok(records.iter().enumerate().map(outcome).collect())
     }
 
     pub(super) async fn counts(&self) -> Result<Counts, StoreError> {

@@ -1,6 +1,6 @@
 //! The work list in PostgreSQL: rows are locked while they are looked at, and whoever else asks passes them by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
@@ -97,14 +97,20 @@ async fn load(change: Transaction<'_>, items: &[Entry], only: bool) -> Result<Lo
         INSERT INTO hitl_items (seq, id, item) SELECT seq, id, item FROM body ORDER BY seq
         ON CONFLICT (id) DO NOTHING RETURNING id";
     let new = change.query(insert, &[&ids, &jsons]).await?;
-    let mut new: HashMap<String, ()> = new.iter().map(|row| (row.get(0), ())).collect();
-    let there = change.query("SELECT id, item FROM hitl_items WHERE id = ANY($1)", &[&ids]).await?;
-    let there: HashMap<String, String> = there.iter().map(|row| (row.get(0), row.get(1))).collect();
-    for (id, json) in ids.iter().zip(jsons.iter().copied()) {
+    // Of an item that comes twice the first is stored.
+    let mut new: HashSet<String> = new.iter().map(|row| row.get(0)).collect();
+    let stored: Vec<bool> = ids.iter().map(|id| new.remove(id)).collect();
+    let known: Vec<&String> =
+        ids.iter().zip(&stored).filter(|(_, stored)| !**stored).map(|(id, _)| id).collect();
+    let mut there: HashMap<String, String> = HashMap::new();
+    if !known.is_empty() {
+        let rows = change.query("SELECT id, item FROM hitl_items WHERE id = ANY($1)", &[&known]).await?;
+        there = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    }
+    for ((id, json), stored) in ids.iter().zip(&jsons).zip(stored) {
         loaded.outcomes.push(match there.get(id) {
-            // Of an item that comes twice the first is stored.
-            _ if new.remove(id).is_some() => Outcome::Stored,
-            Some(stored) if stored == json => Outcome::Duplicate,
+            _ if stored => Outcome::Stored,
+            Some(there) if there == json => Outcome::Duplicate,
             Some(_) if only => Outcome::Stored,
             _ => Outcome::Conflict,
         });
