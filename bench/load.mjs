@@ -5,14 +5,14 @@
 // COLLECTOR names the binary. PostgreSQL is Debian's, started in a temporary folder with its usual settings: every
 // commit waits for the disk.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { createServer } from 'node:net';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { failed, figure, missedTargets, say } from './report.mjs';
+import { quantile, significant } from './stats.mjs';
 
 const PARTS = ['sqlite', 'postgres', 'fleet', 'work'];
 const numbers = { records: 100_000, senders: 20, batch: 50 };
@@ -34,8 +34,8 @@ if (!binary || !existsSync(binary)) {
   process.exit(2);
 }
 
-const example = fileURLToPath(new URL('../tests/fixtures/record.v1.correction.json', import.meta.url));
-const template = JSON.parse(execFileSync('cat', [example], { encoding: 'utf8' }));
+const example = new URL('../tests/fixtures/record.v1.correction.json', import.meta.url);
+const template = JSON.parse(readFileSync(example, 'utf8'));
 const idOf = (n) => `019b76da-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
 const recordOf = (n) => JSON.stringify({ ...template, id: idOf(n), item_id: `item-${n}` });
 
@@ -97,9 +97,9 @@ async function postgres() {
   };
 }
 
-function request(url, { method = 'GET', body, agent, type = 'application/x-ndjson' } = {}) {
+function request(url, { method = 'GET', body, agent } = {}) {
   return new Promise((resolve, reject) => {
-    const headers = body === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    const headers = body === undefined ? {} : { 'content-type': 'application/x-ndjson', 'content-length': Buffer.byteLength(body) };
     const sent = http.request(url, { method, headers, agent, timeout: 30_000 }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part) => (text += part));
@@ -111,13 +111,10 @@ function request(url, { method = 'GET', body, agent, type = 'application/x-ndjso
   });
 }
 
-const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
-
-/** All records from all senders at once; `stored(count)` hears of progress. A sender without an answer asks the next. */
+/** All records from all senders at once; `onStored(count)` hears of progress. A sender without an answer asks the next. */
 async function pour(urls, onStored = () => {}) {
   const waits = [];
   let stored = 0;
-  let duplicate = 0;
   let retried = 0;
   // Made beforehand: what is measured is the collector.
   const bodies = [];
@@ -145,7 +142,6 @@ async function pour(urls, onStored = () => {}) {
           const said = JSON.parse(answer.text);
           if (said.refused) throw new Error(`refused: ${answer.text.slice(0, 300)}`);
           stored += said.stored;
-          duplicate += said.duplicate;
           onStored(stored);
           break;
         }
@@ -157,22 +153,22 @@ async function pour(urls, onStored = () => {}) {
     agent.destroy();
   }));
   const seconds = (performance.now() - begun) / 1000;
-  waits.sort((a, b) => a - b);
-  return { seconds, stored, duplicate, retried, p50_ms: quantile(waits, 0.5), p95_ms: quantile(waits, 0.95) };
+  return { seconds, retried, ...percentiles(waits) };
 }
 
-const conditions = () => ({ records, senders, batch, cores: availableParallelism(), load_average: Number(loadavg()[0].toFixed(1)) });
-const round = (ms) => Number(ms.toFixed(2));
+const percentiles = (waits) => ({ p50_ms: significant(quantile(waits, 0.5)), p95_ms: significant(quantile(waits, 0.95)) });
+const machine = () => ({ cores: availableParallelism(), load_average: Number(loadavg()[0].toFixed(1)) });
+const conditions = () => ({ records, senders, batch, ...machine() });
 
 function rate(metric, run, more = {}) {
   figure({
     metric, value: records / run.seconds, unit: 'records/s',
-    more: { ...conditions(), p50_ms: round(run.p50_ms), p95_ms: round(run.p95_ms), ...more },
+    more: { ...conditions(), p50_ms: run.p50_ms, p95_ms: run.p95_ms, ...more },
   });
 }
 
 /** What is there in the end against what was sent. */
-async function audit(metric, url, run, more) {
+async function audit(metric, url, more) {
   const { text } = await request(`${url}export?what=all`);
   const lines = text.split('\n').filter(Boolean);
   const ids = new Set(lines.map((line) => JSON.parse(line).id));
@@ -211,10 +207,9 @@ async function handOut(metric, one) {
     agent.destroy();
   }));
   const seconds = (performance.now() - begun) / 1000;
-  waits.sort((a, b) => a - b);
   figure({
     metric, value: given / seconds, unit: 'items/s',
-    more: { items: count, annotators: 20, answers_per_item: 3, p50_ms: round(quantile(waits, 0.5)), p95_ms: round(quantile(waits, 0.95)), cores: availableParallelism(), load_average: Number(loadavg()[0].toFixed(1)) },
+    more: { items: count, annotators: 20, answers_per_item: 3, ...percentiles(waits), ...machine() },
   });
   figure({ metric: `${metric}.too_many`, value: Math.max(0, given - 3 * count), unit: 'count', target: { of: 'value', at_most: 0 }, more: { wanted: 3 * count } });
   figure({ metric: `${metric}.not_given`, value: Math.max(0, 3 * count - given), unit: 'count', target: { of: 'value', at_most: 0 }, more: { wanted: 3 * count } });
@@ -222,7 +217,7 @@ async function handOut(metric, one) {
 
 const open = [];
 async function part(name, run) {
-  if (![...name.split('.')].some((word) => parts.has(word))) return;
+  if (!parts.has(name)) return;
   say(`load: ${name}`);
   try {
     await run();
@@ -242,13 +237,13 @@ try {
     const one = keep(await collector(['--data', join(data, 'one')]));
     const run = await pour([one.url]);
     rate('collector.sqlite.records', run);
-    await audit('collector.sqlite', one.url, run);
+    await audit('collector.sqlite', one.url);
   });
   await part('postgres', async () => {
     const one = keep(await collector([], { DATABASE_URL: server.database() }));
     const run = await pour([one.url]);
     rate('collector.postgres.records', run, { postgres: server.version });
-    await audit('collector.postgres', one.url, run);
+    await audit('collector.postgres', one.url);
   });
   await part('fleet', async () => {
     const url = server.database();
@@ -256,7 +251,7 @@ try {
     three.forEach(keep);
     const run = await pour(three.map((one) => one.url));
     rate('collector.fleet.records', run, { collectors: 3, postgres: server.version });
-    await audit('collector.fleet', three[0].url, run);
+    await audit('collector.fleet', three[0].url);
   });
   await part('fleet', async () => {
     const url = server.database();
@@ -269,7 +264,7 @@ try {
       three[1].kill();
     });
     rate('collector.fleet_one_killed.records', run, { collectors: 3, killed: 1, requests_repeated: run.retried, postgres: server.version });
-    await audit('collector.fleet_one_killed', three[0].url, run, { requests_repeated: run.retried });
+    await audit('collector.fleet_one_killed', three[0].url, { requests_repeated: run.retried });
   });
   await part('work', async () => {
     const one = keep(await collector(['--data', join(data, 'work'), '--answers-per-item', '3']));

@@ -109,7 +109,11 @@ pub fn read_body(layout: Layout, body: &[u8]) -> Result<Vec<Candidate>, BodyErro
 /// # Errors
 /// Why nothing was taken.
 pub fn read_items(layout: Layout, body: &[u8]) -> Result<Vec<Result<Entry, Problem>>, BodyError> {
-    each_value(layout, body, |place, read| read.and_then(|value| Entry::read(&value, place)))
+    each_value(layout, body, |place, read| {
+        let value =
+            read.map_err(|problem| Problem { path: format!("[{place}]{}", problem.path), ..problem })?;
+        Entry::read(&value, place)
+    })
 }
 
 /// Takes `body` apart; `form` gets each value with its place, from 0, or what is wrong with its JSON.

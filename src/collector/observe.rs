@@ -108,7 +108,8 @@ impl Log {
     }
 }
 
-fn now() -> Moment {
+/// What the clock says.
+pub(super) fn now() -> Moment {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Moment::from_epoch_ms(u64::try_from(since_1970.as_millis()).unwrap_or(0))
 }

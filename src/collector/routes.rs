@@ -33,7 +33,7 @@ use super::outflow::{Export, Format, What};
 use super::store::{Outcome, Store};
 use super::tally::Counts;
 use super::tokens::{Scope, Tokens};
-use super::work::{Entry, MAX_ANNOTATOR_BYTES, MAX_COUNT, MAX_LEASE, Wanted, WorkCounts};
+use super::work::{MAX_ANNOTATOR_BYTES, MAX_COUNT, MAX_LEASE, Wanted, WorkCounts};
 use crate::reader::Problem;
 
 /// A sender that needs longer for its body is turned away, so that it holds no memory.
@@ -184,48 +184,75 @@ async fn observe(State(desk): State<Desk>, request: Request, next: Next) -> Resp
 }
 
 async fn take(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let layout = layout(request.headers())?;
-    let body = body(request, &desk.settings).await?;
-    let read = tokio::task::spawn_blocking(move || read_body(layout, &body)).await;
-    let candidates = read.map_err(|_| broken())??;
-
-    let good = candidates.iter().filter_map(|candidate| match candidate {
-        Candidate::Good(record) => Some((**record).clone()),
-        Candidate::Bad { .. } => None,
-    });
-    let mut outcomes = desk.store.put(good.collect()).await?.into_iter();
-    let (mut stored, mut duplicate, mut refused) = (0, 0, 0);
-    let mut results = Vec::with_capacity(candidates.len());
+    let candidates = read(request, &desk.settings, read_body).await?;
+    let (mut good, mut named) = (Vec::new(), Vec::with_capacity(candidates.len()));
     for candidate in candidates {
-        results.push(match candidate {
-            Candidate::Good(record) => match outcomes.next() {
-                Some(Outcome::Stored) => {
-                    stored += 1;
-                    json!({"id": record.id.to_string(), "status": "stored"})
-                }
-                Some(Outcome::Duplicate) => {
-                    duplicate += 1;
-                    json!({"id": record.id.to_string(), "status": "duplicate"})
-                }
-                Some(Outcome::Conflict) | None => {
-                    refused += 1;
-                    let problem = Problem {
-                        path: "id".into(),
-                        found: "the id of a stored record with other content".into(),
-                        expected: "the content first sent, or a new id".into(),
-                    };
-                    refusal(Some(record.id.to_string()), &[problem])
-                }
-            },
-            Candidate::Bad { id, problems } => {
-                refused += 1;
-                refusal(id, &problems)
+        named.push(match candidate {
+            Candidate::Good(record) => {
+                let id = record.id.to_string();
+                good.push(*record);
+                Ok(id)
             }
+            Candidate::Bad { id, problems } => Err((id, problems)),
         });
     }
-    let told = Told { stored, duplicate, refused, ..Told::default() };
-    let body = json!({"results": results, "stored": stored, "duplicate": duplicate, "refused": refused});
-    Ok((Extension(told), Json(body)).into_response())
+    let outcomes = desk.store.put(good).await?;
+    let taken = ("the id of a stored record with other content", "the content first sent, or a new id");
+    let (told, body) = results(named, outcomes, taken);
+    Ok((Extension(told), body).into_response())
+}
+
+/// A value of a body that cannot be kept: the id that it names, and what is wrong with it.
+type Bad = (Option<String>, Vec<Problem>);
+
+/// The answer that names every value of a body in its order, and its sums. `outcomes` are those of the good ones, which
+/// are named by their ids; `taken` is what is found and what is expected where another has the id.
+fn results(
+    named: Vec<Result<String, Bad>>,
+    outcomes: Vec<Outcome>,
+    taken: (&str, &str),
+) -> (Told, Json<Value>) {
+    let (mut told, mut outcomes) = (Told::default(), outcomes.into_iter());
+    let results: Vec<Value> = named
+        .into_iter()
+        .map(|named| match named {
+            Ok(id) => match outcomes.next() {
+                Some(Outcome::Stored) => {
+                    told.stored += 1;
+                    json!({"id": id, "status": "stored"})
+                }
+                Some(Outcome::Duplicate) => {
+                    told.duplicate += 1;
+                    json!({"id": id, "status": "duplicate"})
+                }
+                Some(Outcome::Conflict) | None => {
+                    told.refused += 1;
+                    let (found, expected) = (taken.0.to_owned(), taken.1.to_owned());
+                    refusal(Some(id), &[Problem { path: "id".into(), found, expected }])
+                }
+            },
+            Err((id, problems)) => {
+                told.refused += 1;
+                refusal(id, &problems)
+            }
+        })
+        .collect();
+    let body = json!({
+        "results": results, "stored": told.stored, "duplicate": told.duplicate, "refused": told.refused,
+    });
+    (told, Json(body))
+}
+
+/// Reads a request's body with `form`, off the threads that answer.
+async fn read<T: Send + 'static>(
+    request: Request,
+    settings: &Settings,
+    form: fn(Layout, &[u8]) -> Result<T, BodyError>,
+) -> Result<T, Refusal> {
+    let layout = layout(request.headers())?;
+    let body = body(request, settings).await?;
+    let read = tokio::task::spawn_blocking(move || form(layout, &body)).await;
+    Ok(read.map_err(|_| broken())??)
 }
 
 fn layout(headers: &HeaderMap) -> Result<Layout, BodyError> {
@@ -280,45 +307,31 @@ async fn body(request: Request, settings: &Settings) -> Result<Bytes, Refusal> {
 
 /// Puts items on the work list.
 async fn add_items(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let read = items(request, &desk.settings).await?;
-    let good: Vec<Entry> = read.iter().filter_map(|item| item.as_ref().ok().cloned()).collect();
-    let mut outcomes = desk.store.load(good, false).await?.outcomes.into_iter();
-    let (mut stored, mut duplicate, mut refused) = (0, 0, 0);
-    let results: Vec<Value> = read
-        .into_iter()
-        .map(|item| match item {
-            Ok(item) => match outcomes.next() {
-                Some(Outcome::Stored) => {
-                    stored += 1;
-                    json!({"id": item.id, "status": "stored"})
-                }
-                Some(Outcome::Duplicate) => {
-                    duplicate += 1;
-                    json!({"id": item.id, "status": "duplicate"})
-                }
-                Some(Outcome::Conflict) | None => {
-                    refused += 1;
-                    let problem = Problem {
-                        path: "id".into(),
-                        found: "the id of a listed item with other content".into(),
-                        expected: "the content first sent, a new id, or PUT to replace the list".into(),
-                    };
-                    refusal(Some(item.id), &[problem])
-                }
-            },
-            Err(problem) => {
-                refused += 1;
-                refusal(None, &[problem])
+    let items = read(request, &desk.settings, read_items).await?;
+    let (mut good, mut named) = (Vec::new(), Vec::with_capacity(items.len()));
+    for item in items {
+        named.push(match item {
+            Ok(item) => {
+                let id = item.id.clone();
+                good.push(item);
+                Ok(id)
             }
-        })
-        .collect();
-    let body = json!({"results": results, "stored": stored, "duplicate": duplicate, "refused": refused});
-    Ok(Json(body).into_response())
+            Err(problem) => Err((None, vec![problem])),
+        });
+    }
+    let outcomes = desk.store.load(good, false).await?.outcomes;
+    let taken = (
+        "the id of a listed item with other content",
+        "the content first sent, a new id, or PUT to replace the list",
+    );
+    // What is told is of records only.
+    let (_, body) = results(named, outcomes, taken);
+    Ok(body.into_response())
 }
 
 /// Makes the work list what the body says, or changes nothing.
 async fn replace_items(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let read = items(request, &desk.settings).await?;
+    let read = read(request, &desk.settings, read_items).await?;
     let wrong = |message: String| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -342,13 +355,6 @@ async fn replace_items(State(desk): State<Desk>, request: Request) -> Result<Res
     let count = |outcome| loaded.outcomes.iter().filter(|found| **found == outcome).count();
     let (stored, duplicate) = (count(Outcome::Stored), count(Outcome::Duplicate));
     Ok(Json(json!({"stored": stored, "duplicate": duplicate, "removed": loaded.removed})).into_response())
-}
-
-async fn items(request: Request, settings: &Settings) -> Result<Vec<Result<Entry, Problem>>, Refusal> {
-    let layout = layout(request.headers())?;
-    let body = body(request, settings).await?;
-    let read = tokio::task::spawn_blocking(move || read_items(layout, &body)).await;
-    Ok(read.map_err(|_| broken())??)
 }
 
 /// Gives an annotator the next items.

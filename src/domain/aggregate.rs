@@ -1,7 +1,8 @@
 //! Several annotators' answers brought together: majority, Dawid and Skene's model, Krippendorff's alpha.
 //!
 //! Items, annotators and labels are numbers from 0 here; whoever calls knows their names. The same answers in
-//! the same order give the same bits, on every machine that rounds as IEEE 754 says.
+//! the same order give the same bits; those of the model, which takes `ln` and `exp` of the platform's library, on the
+//! same machine with the same build.
 
 /// One annotator's label for one item.
 ///

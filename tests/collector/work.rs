@@ -1,6 +1,7 @@
 //! The work list as annotators meet it, whatever the database.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -99,6 +100,24 @@ fn a_lease_that_is_over_lets_another_have_the_item() {
 }
 
 #[test]
+fn only_a_record_that_is_stored_ends_a_lease() {
+    let (_data, collector) = start(&[]);
+    load(&collector, "POST", &lines(&items(1)));
+    send(&collector, &said(1, "anna", "elsewhere", "Coat"));
+    assert_eq!(ask(&collector, "anna", 1), ["i000"]);
+    assert_eq!(collector.send(JSON, said(1, "anna", "i000", "Coat").to_string()).statuses(), ["refused"]);
+    assert_eq!(ask(&collector, "ben", 1), Vec::<String>::new(), "anna has not answered it");
+    let answer = said(2, "anna", "i000", "Coat");
+    send(&collector, &answer);
+    let mut undo = said(3, "anna", "i000", "");
+    (undo["kind"], undo["answer"], undo["supersedes"]) = (json!("undo"), json!(null), json!(id(2)));
+    send(&collector, &undo);
+    assert_eq!(ask(&collector, "anna", 1), ["i000"]);
+    assert_eq!(collector.send(JSON, answer.to_string()).statuses(), ["duplicate"]);
+    assert_eq!(ask(&collector, "ben", 1), Vec::<String>::new(), "she has it before her again");
+}
+
+#[test]
 fn an_item_gets_as_many_annotators_as_it_wants_and_one_undone_answer_is_wanted_again() {
     let (_data, collector) = start(&["--answers-per-item", "2"]);
     load(&collector, "POST", &lines(&items(2)));
@@ -113,6 +132,26 @@ fn an_item_gets_as_many_annotators_as_it_wants_and_one_undone_answer_is_wanted_a
     send(&collector, &undo);
     assert_eq!(ask(&collector, "anna", 9), Vec::<String>::new(), "she has answered it");
     assert_eq!(ask(&collector, "ben", 9), ["i000"], "he took it back");
+}
+
+#[test]
+fn an_answer_that_another_replaces_is_wanted_again_and_its_item_is_given_once() {
+    let replaced = |wanted: &str, look: &dyn Fn(&Collector)| {
+        let (_data, collector) = start(&["--answers-per-item", wanted]);
+        load(&collector, "POST", &lines(&items(1)));
+        send(&collector, &said(1, "anna", "i000", "Coat"));
+        send(&collector, &said(2, "ben", "i000", "Bag"));
+        look(&collector);
+        let mut review = said(3, "ben", "i000", "Bag");
+        review["supersedes"] = json!(id(1));
+        send(&collector, &review);
+        assert_eq!(ask(&collector, "dora", 9), ["i000"], "{wanted} answers wanted, ben's is there");
+    };
+    replaced("2", &|collector| assert_eq!(ask(collector, "cleo", 9), Vec::<String>::new(), "it has both"));
+    replaced("3", &|collector| {
+        assert_eq!(ask_for(collector, "cleo", 9, 1), ["i000"], "two of three are there");
+        std::thread::sleep(Duration::from_millis(1_200));
+    });
 }
 
 #[test]
@@ -131,6 +170,10 @@ fn a_list_is_added_to_or_replaced_and_a_wrong_item_is_named() {
     let problem = &added.json()["results"][2]["problems"][0];
     assert_eq!(problem["path"], "[2]");
     assert!(problem["found"].as_str().unwrap().contains("neither image nor numbers"), "{problem}");
+    let twice = format!("{}\n{{\"id\":\"z\",\"id\":\"z\"}}", list[1]);
+    assert_eq!(load(&collector, "POST", &twice).json()["results"][1]["problems"][0]["path"], "[1]");
+    let message = load(&collector, "PUT", &twice).error(400, "items_wrong");
+    assert!(message.contains("`[1]`") && message.contains("the key \"id\" twice"), "{message}");
     let wrong = load(&collector, "PUT", &lines(&[list[0].clone(), list[0].clone()]));
     assert!(wrong.error(400, "items_wrong").contains("a second time"));
     let replaced = load(&collector, "PUT", &lines(&[changed.clone(), list[2].clone()]));
@@ -176,6 +219,38 @@ fn many_annotators_at_once_never_hold_more_than_an_item_wants() {
     // 120 places for twelve who want ten: what was passed by in the rush is there on the next call.
     let given: usize = (0..12).map(|n| ask(&collector, &format!("a{n}"), 10).len()).sum();
     assert_eq!(given, 120);
+}
+
+#[test]
+fn a_list_can_be_replaced_again_and_again_while_many_ask_for_work() {
+    let (_data, collector) = start(&["--answers-per-item", "3"]);
+    let list = items(300);
+    load(&collector, "POST", &lines(&list));
+    // Two answers each, so that whoever looks at an item notes something.
+    for (from, who) in [(0, "x"), (1_000, "y")] {
+        let records: Vec<Value> =
+            (0..300).map(|n| said(from + n, who, &format!("i{n:03}"), "Coat")).collect();
+        assert_eq!(collector.send(JSON, json!(records).to_string()).json()["stored"], json!(300));
+    }
+    let done = AtomicBool::new(false);
+    let replaced: Vec<Answer> = std::thread::scope(|scope| {
+        for n in 0..6 {
+            let (collector, done) = (&collector, &done);
+            scope.spawn(move || {
+                // More rounds than there will be time for.
+                for round in (0..5_000).take_while(|_| !done.load(Ordering::SeqCst)) {
+                    ask_for(collector, &format!("a{n}-{round}"), 20, 1);
+                }
+            });
+        }
+        let parts = [&list[..200], &list[100..]];
+        let replaced = (0..40).map(|round| load(&collector, "PUT", &lines(parts[round % 2]))).collect();
+        done.store(true, Ordering::SeqCst);
+        replaced
+    });
+    for answer in replaced {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
 }
 
 #[test]

@@ -158,7 +158,8 @@ impl Store {
         either!(self, store => store.answers().await)
     }
 
-    /// Whether records can be read and written.
+    /// Whether the database is reached: SQLite's thread that writes takes jobs and its file can be read, PostgreSQL
+    /// gives a connection that can read the table of the version. Nothing is written.
     ///
     /// # Errors
     /// What is wrong.

@@ -4,6 +4,7 @@
 //! and every statement reads one state of the database. A request's records are one statement, so they are
 //! committed together, and the answer comes after the commit.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -64,22 +65,25 @@ CREATE TABLE hitl_version (version integer NOT NULL);
 "#;
 
 /// Keeps a request's records. They get their numbers in the order of the body; they are written in the order of
-/// their ids, so that two requests with the same records wait for each other and never in a circle.
+/// their ids, so that two requests with the same records wait for each other and never in a circle. Only what is new ends leases
+/// and lets items be counted again.
 const PUT: &str = "
 WITH body AS MATERIALIZED (
     SELECT nextval('hitl_arrival') AS seq, b.* FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[],
         $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[])
         AS b(id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
+), new AS (
+    INSERT INTO hitl_records (seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
+    SELECT seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record FROM body ORDER BY id, seq
+    ON CONFLICT (id) DO NOTHING RETURNING id, item_id, kind, annotator, supersedes
 ), ended AS (
-    DELETE FROM hitl_leases l USING body b, hitl_items i
-    WHERE b.kind = 'correction' AND i.id = b.item_id AND l.item = i.seq
-      AND l.annotator = coalesce(b.annotator, l.annotator)
+    DELETE FROM hitl_leases l USING new n, hitl_items i
+    WHERE n.kind = 'correction' AND i.id = n.item_id AND l.item = i.seq
+      AND l.annotator = coalesce(n.annotator, l.annotator)
 ), reopened AS (
-    UPDATE hitl_items i SET answers = 0 FROM body b WHERE b.kind = 'undo' AND i.id = b.item_id
+    UPDATE hitl_items i SET answers = 0 FROM new n WHERE n.supersedes IS NOT NULL AND i.id = n.item_id
 )
-INSERT INTO hitl_records (seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record)
-SELECT seq, id, item_id, kind, role, label, annotator, supersedes, answered_at, record FROM body ORDER BY id, seq
-ON CONFLICT (id) DO NOTHING RETURNING id";
+SELECT id FROM new";
 
 /// Every record in the order of the items; `column` is read besides.
 macro_rules! rows {
@@ -185,40 +189,33 @@ impl Postgres {
                 .await
         })
         .await?;
-        let mut new: Vec<Uuid> = new.iter().map(|row| row.get(0)).collect();
-        new.sort_unstable();
         // Of a record that comes twice in one body the first is stored.
-        let mut stored = vec![false; records.len()];
-        let mut order: Vec<usize> = (0..records.len()).collect();
-        order.sort_by_key(|&place| (records[place].id, place));
-        let mut before = None;
-        for &place in &order {
-            let id = records[place].id;
-            stored[place] = before != Some(id) && new.binary_search(&id).is_ok();
-            before = Some(id);
-        }
-        let known: Vec<Uuid> = (0..records.len()).filter(|&p| !stored[p]).map(|p| records[p].id).collect();
-        let mut there: Vec<(Uuid, String)> = Vec::new();
+        let mut new: HashSet<Uuid> = new.iter().map(|row| row.get(0)).collect();
+        let stored: Vec<bool> = records.iter().map(|record| new.remove(&record.id)).collect();
+        let known: Vec<Uuid> = records
+            .iter()
+            .zip(&stored)
+            .filter(|(_, stored)| !**stored)
+            .map(|(record, _)| record.id)
+            .collect();
+        let mut there: HashMap<Uuid, String> = HashMap::new();
         if !known.is_empty() {
             let select =
                 client.prepare_cached("SELECT id, record FROM hitl_records WHERE id = ANY($1)").await?;
             let rows = client.query(&select, &[&known]).await?;
             there = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-            there.sort_unstable();
         }
-        let outcome = |place: usize| {
+        let outcome = |(place, record): (usize, &Record)| {
             if stored[place] {
                 return Outcome::Stored;
             }
-            let at = there.binary_search_by_key(&records[place].id, |(id, _)| *id);
             // Compared as records where the texts differ: the order of the keys in `meta` says nothing.
-            let same = at.is_ok_and(|at| {
-                let (_, line) = &there[at];
-                *line == body.record[place] || Record::parse(line).as_ref() == Ok(&records[place])
+            let same = there.get(&record.id).is_some_and(|line| {
+                *line == body.record[place] || Record::parse(line).as_ref() == Ok(record)
             });
             if same { Outcome::Duplicate } else { Outcome::Conflict }
         };
-        Ok((0..records.len()).map(outcome).collect())
+        Ok(records.iter().enumerate().map(outcome).collect())
     }
 
     pub(super) async fn counts(&self) -> Result<Counts, StoreError> {
@@ -396,14 +393,15 @@ async fn tables(client: &mut Object) -> Result<i32, tokio_postgres::Error> {
 
 /// Tries again what the database broke off for the sake of another statement (a deadlock, or a serialisation
 /// failure in databases that know no weaker isolation): nothing of it was done.
-pub(super) async fn again<T, F>(run: impl Fn() -> F) -> Result<T, StoreError>
+pub(super) async fn again<T, E, F>(run: impl Fn() -> F) -> Result<T, StoreError>
 where
-    F: Future<Output = Result<T, tokio_postgres::Error>>,
+    F: Future<Output = Result<T, E>>,
+    Trouble: From<E>,
 {
     let mut tries = 1;
     loop {
-        match run().await {
-            Err(why) if tries < TRIES && broken_off(&why) => {
+        match run().await.map_err(Trouble::from) {
+            Err(Trouble::Database(why)) if tries < TRIES && broken_off(&why) => {
                 tokio::time::sleep(Duration::from_millis(5 << tries)).await;
                 tries += 1;
             }
@@ -414,6 +412,35 @@ where
 
 pub(super) fn broken_off(why: &tokio_postgres::Error) -> bool {
     matches!(why.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+}
+
+/// What a statement or a transaction came to grief by.
+pub(super) enum Trouble {
+    /// The database's own error.
+    Database(tokio_postgres::Error),
+    /// No connection, or rows that cannot be read.
+    Store(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(why: tokio_postgres::Error) -> Self {
+        Self::Database(why)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(why: StoreError) -> Self {
+        Self::Store(why)
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Database(why) => why.into(),
+            Trouble::Store(why) => why,
+        }
+    }
 }
 
 fn broken(why: impl std::fmt::Display) -> StoreError {

@@ -1,11 +1,11 @@
 //! The work list in PostgreSQL: rows are locked while they are looked at, and whoever else asks passes them by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 
-use super::postgres::{Postgres, again, broken_off, folded, read_row};
+use super::postgres::{Postgres, Trouble, again, broken_off, folded, read_row};
 use super::{Outcome, StoreError};
 use crate::collector::work::{Candidate, Entry, Handed, Loaded, Wanted, WorkCounts, share};
 use crate::wire::moment::Moment;
@@ -41,43 +41,11 @@ SELECT r.* FROM unnest($1::text[]) AS w(id) CROSS JOIN LATERAL (
 
 impl Postgres {
     pub(super) async fn load(&self, items: Vec<Entry>, only: bool) -> Result<Loaded, StoreError> {
-        let mut client = self.client().await?;
-        let change = client.transaction().await?;
-        // One list at a time: two that were loaded at once would wait for each other's rows in a circle.
-        change.batch_execute("LOCK TABLE hitl_items IN SHARE ROW EXCLUSIVE MODE").await?;
-        let ids: Vec<String> = items.iter().map(|item| folded(&item.id)).collect();
-        let jsons: Vec<&str> = items.iter().map(|item| item.json.as_str()).collect();
-        let mut loaded = Loaded::default();
-        if only {
-            loaded.removed = change.execute("DELETE FROM hitl_items WHERE NOT id = ANY($1)", &[&ids]).await?;
-        }
-        let insert = "
-            WITH body AS MATERIALIZED (
-                SELECT nextval('hitl_arrival') AS seq, b.* FROM unnest($1::text[], $2::text[]) AS b(id, item)
-            )
-            INSERT INTO hitl_items (seq, id, item) SELECT seq, id, item FROM body ORDER BY seq
-            ON CONFLICT (id) DO NOTHING RETURNING id";
-        let new = change.query(insert, &[&ids, &jsons]).await?;
-        let mut new: HashMap<String, ()> = new.iter().map(|row| (row.get(0), ())).collect();
-        let there = change.query("SELECT id, item FROM hitl_items WHERE id = ANY($1)", &[&ids]).await?;
-        let there: HashMap<String, String> = there.iter().map(|row| (row.get(0), row.get(1))).collect();
-        for (id, json) in ids.iter().zip(jsons.iter().copied()) {
-            loaded.outcomes.push(match there.get(id) {
-                // Of an item that comes twice the first is stored.
-                _ if new.remove(id).is_some() => Outcome::Stored,
-                Some(stored) if stored == json => Outcome::Duplicate,
-                Some(_) if only => Outcome::Stored,
-                _ => Outcome::Conflict,
-            });
-        }
-        if only {
-            let replace = "
-                UPDATE hitl_items i SET item = b.item FROM unnest($1::text[], $2::text[]) AS b(id, item)
-                WHERE i.id = b.id AND i.item <> b.item";
-            change.execute(replace, &[&ids, &jsons]).await?;
-        }
-        change.commit().await?;
-        Ok(loaded)
+        again(|| async {
+            let mut client = self.client().await?;
+            load(client.transaction().await?, &items, only).await
+        })
+        .await
     }
 
     pub(super) async fn hand_out(&self, wanted: Wanted) -> Result<Handed, StoreError> {
@@ -95,8 +63,7 @@ impl Postgres {
                 // Another request was in the way; nothing was done.
                 Err(Trouble::Database(why)) if looks < LOOKS && broken_off(&why) => {}
                 Ok((handed, _)) => return Ok(handed),
-                Err(Trouble::Database(why)) => return Err(why.into()),
-                Err(Trouble::Store(why)) => return Err(why),
+                Err(why) => return Err(why.into()),
             }
             tokio::time::sleep(Duration::from_millis(5 + 7 * u64::from(looks % 8))).await;
             looks += 1;
@@ -112,15 +79,50 @@ impl Postgres {
     }
 }
 
-enum Trouble {
-    Database(tokio_postgres::Error),
-    Store(StoreError),
-}
-
-impl From<tokio_postgres::Error> for Trouble {
-    fn from(why: tokio_postgres::Error) -> Self {
-        Self::Database(why)
+/// Puts `items` on the list; with `only` it holds nothing else afterwards.
+async fn load(change: Transaction<'_>, items: &[Entry], only: bool) -> Result<Loaded, Trouble> {
+    // One list at a time, and nobody at work on it: two that change rows at once would wait for each other's in a
+    // circle. The leases first, as hand-outs meet them.
+    change.batch_execute("LOCK TABLE hitl_leases, hitl_items IN EXCLUSIVE MODE").await?;
+    let ids: Vec<String> = items.iter().map(|item| folded(&item.id)).collect();
+    let jsons: Vec<&str> = items.iter().map(|item| item.json.as_str()).collect();
+    let mut loaded = Loaded::default();
+    if only {
+        loaded.removed = change.execute("DELETE FROM hitl_items WHERE NOT id = ANY($1)", &[&ids]).await?;
     }
+    let insert = "
+        WITH body AS MATERIALIZED (
+            SELECT nextval('hitl_arrival') AS seq, b.* FROM unnest($1::text[], $2::text[]) AS b(id, item)
+        )
+        INSERT INTO hitl_items (seq, id, item) SELECT seq, id, item FROM body ORDER BY seq
+        ON CONFLICT (id) DO NOTHING RETURNING id";
+    let new = change.query(insert, &[&ids, &jsons]).await?;
+    // Of an item that comes twice the first is stored.
+    let mut new: HashSet<String> = new.iter().map(|row| row.get(0)).collect();
+    let stored: Vec<bool> = ids.iter().map(|id| new.remove(id)).collect();
+    let known: Vec<&String> =
+        ids.iter().zip(&stored).filter(|(_, stored)| !**stored).map(|(id, _)| id).collect();
+    let mut there: HashMap<String, String> = HashMap::new();
+    if !known.is_empty() {
+        let rows = change.query("SELECT id, item FROM hitl_items WHERE id = ANY($1)", &[&known]).await?;
+        there = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    }
+    for ((id, json), stored) in ids.iter().zip(&jsons).zip(stored) {
+        loaded.outcomes.push(match there.get(id) {
+            _ if stored => Outcome::Stored,
+            Some(there) if there == json => Outcome::Duplicate,
+            Some(_) if only => Outcome::Stored,
+            _ => Outcome::Conflict,
+        });
+    }
+    if only {
+        let replace = "
+            UPDATE hitl_items i SET item = b.item FROM unnest($1::text[], $2::text[]) AS b(id, item)
+            WHERE i.id = b.id AND i.item <> b.item";
+        change.execute(replace, &[&ids, &jsons]).await?;
+    }
+    change.commit().await?;
+    Ok(loaded)
 }
 
 /// What is handed out, and whether there is something that others were looking at although nothing was found.
@@ -232,7 +234,7 @@ async fn candidates(
     // After the leases: a record that arrives between the two is counted twice, so that the item waits for the next
     // who asks; the other way round it would not be counted at all.
     for row in change.query(RECORDS, &[&ids]).await? {
-        let standing = read_row(&row).map_err(Trouble::Store)?.standing;
+        let standing = read_row(&row)?.standing;
         found.entry(row.get(0)).or_default().records.push(standing);
     }
     Ok(found)

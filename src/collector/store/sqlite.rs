@@ -5,7 +5,7 @@
 //! many senders cost hardly more commits than one.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use tokio::runtime::Handle;
@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::sqlite_work;
 use super::{OpenError, Outcome, StoreError};
 use crate::collector::aggregate::{Answers, Gathering};
+use crate::collector::observe::now;
 use crate::collector::outflow::{Export, Outflow, Pour, Spout, What, pipe};
 use crate::collector::tally::{Counts, Row, Tally, row};
 use crate::collector::work::{Entry, Handed, Loaded, Wanted, WorkCounts};
-use crate::wire::moment::Moment;
 use crate::wire::record::Record;
 
 /// The database's file within the data folder.
@@ -44,8 +44,8 @@ CREATE TABLE records (
 CREATE INDEX records_by_item ON records (item_id, seq);
 ";
 
-/// What version 2 brought: the work list. `answers` is how many answers an item had when somebody last asked for
-/// work; an undo sets it back. Times are milliseconds since 1970.
+/// What version 2 brought: the work list. `answers` is how many answers an item had when it was last looked at, never
+/// more than it has: a record that names another (`supersedes`) sets it to 0. Times are milliseconds since 1970.
 const WORK_TABLES: &str = "
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY,
@@ -282,11 +282,6 @@ fn put(db: &mut Connection, group: Vec<(Vec<Record>, Done<Vec<Outcome>>)>) {
             }
         }
     }
-}
-
-fn now() -> Moment {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Moment::from_epoch_ms(u64::try_from(since_1970.as_millis()).unwrap_or(0))
 }
 
 /// Milliseconds since 1970.

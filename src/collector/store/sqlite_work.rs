@@ -8,11 +8,8 @@ use crate::collector::work::{Candidate, Entry, Handed, Loaded, Wanted, WorkCount
 use crate::wire::moment::Moment;
 use crate::wire::record::{Kind, Record};
 
-/// Items that are looked at in one step.
-const STEP: u32 = 100;
-
-/// A record was stored: its annotator's lease ends (of one without an annotator, every lease on the item), and an
-/// undo lets its item be looked at again.
+/// A record was stored: its annotator's lease ends (of one without an annotator, every lease on the item), and a
+/// link to another record lets its item be counted again: an undo and a replacement may leave fewer answers.
 pub(super) fn arrived(db: &Connection, record: &Record) -> rusqlite::Result<()> {
     if record.kind == Kind::Correction {
         db.prepare_cached(
@@ -20,7 +17,7 @@ pub(super) fn arrived(db: &Connection, record: &Record) -> rusqlite::Result<()> 
         )?
         .execute(params![record.annotator, record.item_id])?;
     }
-    if record.kind == Kind::Undo {
+    if record.supersedes.is_some() {
         db.prepare_cached("UPDATE items SET answers = 0 WHERE id = ?")?.execute([&record.item_id])?;
     }
     Ok(())
@@ -78,19 +75,19 @@ pub(super) fn hand_out(db: &mut Connection, wanted: &Wanted, now: i64) -> rusqli
     for answers in (0..wanted.answers).rev() {
         let mut after = 0;
         while given.len() < wanted.count as usize {
-            let step = waiting(&change, wanted, answers, after)?;
-            let Some((last, ..)) = step.last() else { break };
-            after = *last;
-            for (seq, id, item) in step {
-                let candidate =
-                    Candidate { records: records(&change, &id)?, holders: holders(&change, seq)? };
+            let missing = i64::from(wanted.count) - given.len() as i64;
+            let step = waiting(&change, wanted, answers, after, missing)?;
+            let Some(last) = step.last() else { break };
+            after = last.seq;
+            for Waiting { seq, id, item, holders } in step {
+                let candidate = Candidate { records: records(&change, &id)?, holders };
                 let (found, fits) = share(&candidate, &wanted.annotator, wanted.answers);
                 if found != answers {
                     change
                         .prepare_cached("UPDATE items SET answers = ? WHERE seq = ?")?
                         .execute(params![found, seq])?;
                 }
-                if fits && given.len() < wanted.count as usize {
+                if fits {
                     given.push((seq, item));
                 }
             }
@@ -110,27 +107,40 @@ pub(super) fn hand_out(db: &mut Connection, wanted: &Wanted, now: i64) -> rusqli
     Ok(Handed { items, again, until: Moment::from_epoch_ms(until.unsigned_abs()) })
 }
 
-/// Items that had so many answers when they were last looked at, and that the annotator neither holds nor has
-/// answered.
+/// An item that may be handed out.
+struct Waiting {
+    seq: i64,
+    id: String,
+    item: String,
+    /// How many hold it.
+    holders: usize,
+}
+
+/// At most `most` items behind `after` that had so many answers when they were last looked at, and that the annotator
+/// neither holds nor has answered.
 fn waiting(
     change: &Transaction<'_>,
     wanted: &Wanted,
     answers: u32,
     after: i64,
-) -> rusqlite::Result<Vec<(i64, String, String)>> {
+    most: i64,
+) -> rusqlite::Result<Vec<Waiting>> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let holders = usize::try_from(row.get::<_, i64>(3)?).unwrap_or(usize::MAX);
+        Ok(Waiting { seq: row.get(0)?, id: row.get(1)?, item: row.get(2)?, holders })
+    };
     change
         .prepare_cached(
-            "SELECT i.seq, i.id, i.item FROM items i WHERE i.answers = ?1 AND i.seq > ?2
+            "SELECT i.seq, i.id, i.item, (SELECT count(*) FROM leases l WHERE l.item = i.seq) AS holders FROM items i
+             WHERE i.answers = ?1 AND i.seq > ?2
                AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.item = i.seq AND l.annotator = ?3)
-               AND (SELECT count(*) FROM leases l WHERE l.item = i.seq) < ?4
+               AND holders < ?4
                AND NOT EXISTS (SELECT 1 FROM records r WHERE r.item_id = i.id AND r.annotator = ?3
                  AND r.kind = 'correction' AND NOT EXISTS (SELECT 1 FROM records u
                    WHERE u.item_id = i.id AND u.kind = 'undo' AND u.supersedes = r.id))
              ORDER BY i.seq LIMIT ?5",
         )?
-        .query_map(params![answers, after, wanted.annotator, wanted.answers - answers, STEP], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
+        .query_map(params![answers, after, wanted.annotator, wanted.answers - answers, most], read)?
         .collect()
 }
 
@@ -142,13 +152,6 @@ fn records(change: &Transaction<'_>, id: &str) -> rusqlite::Result<Vec<crate::wi
         )?
         .query_map([id], |row| read_row(row).map(|row| row.standing))?
         .collect()
-}
-
-fn holders(change: &Transaction<'_>, seq: i64) -> rusqlite::Result<usize> {
-    change
-        .prepare_cached("SELECT count(*) FROM leases WHERE item = ?")?
-        .query_row([seq], |row| row.get::<_, i64>(0))
-        .map(|count| usize::try_from(count).unwrap_or(0))
 }
 
 pub(super) fn counts(db: &Connection, now: i64) -> rusqlite::Result<WorkCounts> {
