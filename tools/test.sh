@@ -57,9 +57,10 @@ browser() {
 # The improved models that the native tests wrote, in onnxruntime.
 onnxruntime() { "$HITL_CACHE/python/current/bin/python" tests/fixtures/check_export.py "$NATIVE_DIR"/tmp/export/*; }
 
-# ONNX_PYTHON runs improved models in onnxruntime.
+# ONNX_PYTHON runs improved models in onnxruntime; COLLECTOR is the one that the native tests have built, not an older one.
 e2e() {
-    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null
+    native build --locked --quiet --features collector --bin collector || return
+    COLLECTOR="$NATIVE_DIR/debug/collector" ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null
 }
 
 stage "format" cargo fmt --check
