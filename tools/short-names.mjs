@@ -4,8 +4,8 @@
 // so that nothing but these two files knows the names. It is done once, on what wasm-bindgen made.
 // node tools/short-names.mjs GLUE.js GLUE_bg.wasm
 import { readFileSync, writeFileSync } from "node:fs";
+import { HEADER, leb128, Reader, section, SECTION, sections } from "./wasm.mjs";
 
-const SECTION = { import: 2, export: 7 };
 const OURS = /^(?:__wbg_|__wbindgen_|__externref_|wasm_bindgen__)\w+$/;
 const DIGITS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
@@ -13,51 +13,8 @@ const [glueFile, wasmFile] = process.argv.slice(2);
 if (!wasmFile) throw new Error("found no names of two files, expected: node tools/short-names.mjs GLUE.js GLUE_bg.wasm");
 let glue = readFileSync(glueFile, "utf8");
 const bytes = readFileSync(wasmFile);
-if (bytes.toString("latin1", 0, 4) !== "\0asm") throw new Error(`${wasmFile} is not a Wasm file`);
-
-let at = 8; // behind "\0asm" and the version
-
-function number() {
-  let value = 0;
-  for (let factor = 1; ; factor *= 128) {
-    const byte = bytes[at++];
-    value += (byte & 0x7f) * factor;
-    if (byte < 0x80) return value;
-  }
-}
-
-function leb128(value) {
-  const out = [];
-  for (; value >= 128; value = Math.floor(value / 128)) out.push((value % 128) + 128);
-  return Uint8Array.from([...out, value]);
-}
-
-function text() {
-  const size = number();
-  at += size;
-  return bytes.toString("utf8", at - size, at);
-}
 
 const named = (name) => Buffer.concat([leb128(Buffer.byteLength(name)), Buffer.from(name)]);
-
-/** A limit of a table or a memory: flags, the least, the most. */
-function limits() {
-  const flags = number();
-  number();
-  if (flags & 1) number();
-}
-
-/** Behind what an import is: a function's type, a table, a memory, a global. */
-function skipImport() {
-  const kind = bytes[at++];
-  if (kind === 0) number();
-  else if (kind === 1) {
-    at++;
-    limits();
-  } else if (kind === 2) limits();
-  else if (kind === 3) at += 2;
-  else throw new Error(`${wasmFile}: found an import of kind ${kind}, expected a function, table, memory or global`);
-}
 
 const short = new Map();
 
@@ -76,34 +33,28 @@ function shortened(name) {
   return given;
 }
 
-const out = [bytes.subarray(0, 8)];
-while (at < bytes.length) {
-  const start = at;
-  const id = bytes[at++];
-  const size = number();
-  const end = at + size;
+const out = [bytes.subarray(0, HEADER)];
+for (const { id, start, content, end } of sections(bytes)) {
   if (id !== SECTION.import && id !== SECTION.export) {
     out.push(bytes.subarray(start, end));
-    at = end;
     continue;
   }
-  const parts = [];
-  const count = number();
-  parts.push(leb128(count));
+  const reader = new Reader(bytes, content);
+  const count = reader.number();
+  const parts = [leb128(count)];
   for (let i = 0; i < count; i++) {
-    if (id === SECTION.import) parts.push(named(text()));
-    parts.push(named(shortened(text())));
-    const rest = at;
-    if (id === SECTION.import) skipImport();
+    if (id === SECTION.import) parts.push(named(reader.text()));
+    parts.push(named(shortened(reader.text())));
+    const rest = reader.at;
+    if (id === SECTION.import) reader.skipImport();
     else {
-      at++;
-      number();
+      reader.byte();
+      reader.number();
     }
-    parts.push(bytes.subarray(rest, at));
+    parts.push(bytes.subarray(rest, reader.at));
   }
-  if (at !== end) throw new Error(`${wasmFile}: section ${id} ends at ${at}, expected ${end}`);
-  const body = Buffer.concat(parts);
-  out.push(Uint8Array.of(id), leb128(body.length), body);
+  if (reader.at !== end) throw new Error(`${wasmFile}: section ${id} ends at ${reader.at}, expected ${end}`);
+  out.push(section(id, parts));
 }
 
 // They must not be words of the glue already.

@@ -3,6 +3,7 @@
 // before the names are dropped. An emptied one would trap, and the page would replace the Worker; it cannot
 // come to that: see the reasons below. node tools/snip-wasm.mjs FILE…
 import { readFileSync, writeFileSync } from "node:fs";
+import { leb128, Reader, section, SECTION, sections } from "./wasm.mjs";
 
 const NEVER_CALLED = [
   // Operators DFT and STFT, which are no part of image or table models: src/infer/engine/screen.rs refuses them.
@@ -16,82 +17,17 @@ const NEVER_CALLED = [
 // Entries of those tables are made when the module starts, whatever they lead to.
 const STARTS = /ctor|__wasm/i;
 
-const SECTION = { custom: 0, import: 2, code: 10 };
 const UNREACHABLE = Uint8Array.of(3, 0, 0x00, 0x0b); // size, no locals, unreachable, end
-
-/** A cursor over a Wasm file. */
-class Reader {
-  constructor(bytes, at = 0) {
-    this.bytes = bytes;
-    this.at = at;
-  }
-
-  byte() {
-    return this.bytes[this.at++];
-  }
-
-  number() {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  text() {
-    const size = this.number();
-    this.at += size;
-    return this.bytes.toString("utf8", this.at - size, this.at);
-  }
-}
-
-/** @returns {number[]} the unsigned LEB128 form of `value` */
-function leb128(value) {
-  const bytes = [];
-  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
-  return [...bytes, value];
-}
-
-function sections(bytes) {
-  const found = [];
-  for (const reader = new Reader(bytes, 8); reader.at < bytes.length; ) {
-    const start = reader.at;
-    const id = reader.byte();
-    const size = reader.number();
-    found.push({ id, start, content: reader.at, end: reader.at + size });
-    reader.at += size;
-  }
-  return found;
-}
 
 /** How many functions are imported: they come first in the numbering. */
 function importedFunctions(bytes, section) {
   if (!section) return 0;
   const reader = new Reader(bytes, section.content);
   let functions = 0;
-  const limits = () => {
-    const flags = reader.number();
-    reader.number();
-    if (flags & 1) reader.number();
-  };
   for (let count = reader.number(); count > 0; count--) {
     reader.text();
     reader.text();
-    const kind = reader.byte();
-    if (kind === 0) {
-      functions++;
-      reader.number();
-    } else if (kind === 1) {
-      reader.byte();
-      limits();
-    } else if (kind === 2) {
-      limits();
-    } else if (kind === 3) {
-      reader.at += 2;
-    } else {
-      throw new Error(`an import of unknown kind ${kind}`);
-    }
+    if (reader.skipImport() === 0) functions++;
   }
   return functions;
 }
@@ -124,7 +60,7 @@ for (const file of process.argv.slice(2)) {
   const code = all.find(({ id }) => id === SECTION.code);
   const reader = new Reader(bytes, code.content);
   const count = reader.number();
-  const bodies = [Uint8Array.from(leb128(count))];
+  const bodies = [leb128(count)];
   const emptied = new Map(NEVER_CALLED.map(({ crate }) => [crate, 0]));
   for (let index = 0; index < count; index++) {
     const start = reader.at;
@@ -140,7 +76,5 @@ for (const file of process.argv.slice(2)) {
       throw new Error(`${file}: ${emptied.get(crate)} functions of ${crate} instead of ${least} or more; has it left the build?`);
     }
   }
-  const body = Buffer.concat(bodies);
-  const section = Buffer.concat([Uint8Array.of(SECTION.code), Uint8Array.from(leb128(body.length)), body]);
-  writeFileSync(file, Buffer.concat([bytes.subarray(0, code.start), section, bytes.subarray(code.end)]));
+  writeFileSync(file, Buffer.concat([bytes.subarray(0, code.start), section(SECTION.code, bodies), bytes.subarray(code.end)]));
 }

@@ -4,6 +4,7 @@ import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { dist, launch, serve } from "./browser.mjs";
+import { Reader, SECTION, sections } from "../../tools/wasm.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -53,29 +54,8 @@ test("page and workers start from a sub-path of a server that sends no special h
 });
 
 /** Names of a Wasm file's custom sections; read by hand, since Node refuses to compile relaxed SIMD. */
-function customSections(bytes) {
-  const names = [];
-  let at = 8;
-  const number = () => {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      const byte = bytes[at++];
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-    }
-  };
-  while (at < bytes.length) {
-    const id = bytes[at++];
-    const size = number();
-    const end = at + size;
-    if (id === 0) {
-      const length = number();
-      names.push(bytes.toString("utf8", at, at + length));
-    }
-    at = end;
-  }
-  return names;
-}
+const customSections = (bytes) =>
+  sections(bytes).filter(({ id }) => id === SECTION.custom).map(({ content }) => new Reader(bytes, content).text());
 
 test("no Wasm file carries a name section", async () => {
   for (const name of ["page", ...workers]) {
