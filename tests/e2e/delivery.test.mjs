@@ -1,28 +1,17 @@
 // The page's side of delivery: tokens, what a closing page still sends, who sends, storage troubles, the end.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { launch } from "./browser.mjs";
+import { test } from "node:test";
 import { Labeler, until } from "./labeler.mjs";
+import { context, server } from "./place.mjs";
 import { backend, stand } from "./stand.mjs";
 
 const RETRY = { base_ms: 100, cap_ms: 1000 };
-let browser, context, server;
-before(async () => (browser = await launch()));
-after(() => browser?.close());
-beforeEach(async () => {
-  [context, server] = await Promise.all([browser.newContext(), stand()]);
-});
-afterEach(async () => {
-  await context.close();
-  await server.close();
-});
-
 /** A page of `count` items without a model; `script` runs before the element starts. */
-function host(count, config, script = "") {
-  server.route("/items.json", Array.from({ length: count }, (_, i) => ({ id: `item-${i}`, numbers: [1, 2] })));
-  server.route("/config.json", { labels: ["yes", "no"], items: "/items.json", ...config });
-  return server.host("/", `<script>${script}</script><hitl-labeler config="/config.json"></hitl-labeler>`);
+function host(count, config, script = "", on = server) {
+  on.route("/items.json", Array.from({ length: count }, (_, i) => ({ id: `item-${i}`, numbers: [1, 2] })));
+  on.route("/config.json", { labels: ["yes", "no"], items: "/items.json", ...config });
+  return on.host("/", `<script>${script}</script><hitl-labeler config="/config.json"></hitl-labeler>`);
 }
 async function answer(labeler, count) {
   await labeler.asked();
@@ -39,11 +28,8 @@ const warned = (labeler, hasText) => banner(labeler, hasText).waitFor({ timeout:
 const SECRET = /s3cr3t/;
 /** A backend that takes the token `good` alone, and says why not with the token in its words, as some do. */
 function guarded(good) {
-  const state = backend(server, "/records");
-  state.good = good;
-  state.seen = [];
-  state.behave = () => "well";
-  const kept = state.kept;
+  const kept = new Map();
+  const state = { good, seen: [], kept };
   server.route("/records", (request, response, body) => {
     const token = request.headers.authorization ?? "";
     state.seen.push(token);
@@ -251,23 +237,29 @@ test("a store that never opens is told within two seconds, with a download", asy
   assert.deepEqual((await save(labeler)).map(({ item_id }) => item_id), items);
 });
 
-test("a store that hangs, then works, is told within two seconds, and the warning goes", async () => {
-  const labeler = await Labeler.open(context, host(4, {}));
-  await labeler.asked();
-  await labeler.page.evaluate(() => {
+/** Each writing transaction of the page goes through `deed` and is not committed early, until `real` is put back. */
+const meddle = (labeler, deed) =>
+  labeler.page.evaluate(`{
     const real = (globalThis.real = IDBDatabase.prototype.transaction);
     IDBDatabase.prototype.transaction = function (...all) {
       const transaction = real.apply(this, all);
       if (all[1] === "readwrite") {
         transaction.commit = () => {};
-        const store = transaction.objectStore("settings");
-        const end = Date.now() + 3_000;
-        (function again() {
-          if (Date.now() < end) store.get("x").onsuccess = again;
-        })();
+        (${deed})(transaction);
       }
       return transaction;
     };
+  }`);
+
+test("a store that hangs, then works, is told within two seconds, and the warning goes", async () => {
+  const labeler = await Labeler.open(context, host(4, {}));
+  await labeler.asked();
+  await meddle(labeler, (transaction) => {
+    const store = transaction.objectStore("settings");
+    const end = Date.now() + 3_000;
+    (function again() {
+      if (Date.now() < end) store.get("x").onsuccess = again;
+    })();
   });
   await labeler.focus();
   await labeler.press("1");
@@ -280,17 +272,7 @@ test("a store that hangs, then works, is told within two seconds, and the warnin
 test("a disk that is full is told at once; what failed is stored by itself once there is room", async () => {
   const labeler = await Labeler.open(context, host(4, {}));
   await labeler.asked();
-  await labeler.page.evaluate(() => {
-    const real = (globalThis.real = IDBDatabase.prototype.transaction);
-    IDBDatabase.prototype.transaction = function (...all) {
-      const transaction = real.apply(this, all);
-      if (all[1] === "readwrite") {
-        transaction.commit = () => {};
-        queueMicrotask(() => transaction.abort());
-      }
-      return transaction;
-    };
-  });
+  await meddle(labeler, (transaction) => queueMicrotask(() => transaction.abort()));
   const items = await answer(labeler, 2);
   await warned(labeler, "Answers are not saved here.");
   assert.equal(await labeler.delivery(), "Unsaved");
@@ -304,20 +286,19 @@ test("a disk that is full is told at once; what failed is stored by itself once 
 });
 
 test("in a sandboxed frame, which has no store, the person is told within two seconds", async () => {
-  const inner = host(3, {});
-  server.host("/outer", `<iframe sandbox="allow-scripts allow-downloads" src="${inner}" width="800" height="600"></iframe>`);
-  const permissive = { "access-control-allow-origin": "*" };
-  await server.close();
-  server = await stand({ headers: permissive });
-  const url = host(3, {});
-  server.host("/outer", `<iframe sandbox="allow-scripts allow-downloads" src="${url}" width="800" height="600"></iframe>`);
-  server.route("/items.json", (_, response) => response.writeHead(200, { "content-type": "application/json", ...permissive }).end('[{"id":"a","numbers":[1]}]'));
-  server.route("/config.json", (_, response) => response.writeHead(200, { "content-type": "application/json", ...permissive }).end('{"labels":["yes","no"],"items":"/items.json"}'));
-  const page = await context.newPage();
-  await page.goto(new URL("/outer", server.url).href);
-  const frame = page.frameLocator("iframe");
-  await frame.locator("hitl-labeler .frame").waitFor();
-  await frame.locator(".banner").filter({ hasText: "Answers are not saved here." }).waitFor({ timeout: 2_000 });
+  // A frame of no origin may read nothing that does not say so.
+  const open = await stand({ headers: { "access-control-allow-origin": "*" } });
+  try {
+    const url = host(3, {}, "", open);
+    const outer = open.host("/outer", `<iframe sandbox="allow-scripts allow-downloads" src="${url}" width="800" height="600"></iframe>`);
+    const page = await context.newPage();
+    await page.goto(outer);
+    const frame = page.frameLocator("iframe");
+    await frame.locator("hitl-labeler .frame").waitFor();
+    await frame.locator(".banner").filter({ hasText: "Answers are not saved here." }).waitFor({ timeout: 2_000 });
+  } finally {
+    await open.close();
+  }
 });
 
 test("a store that the browser has thrown away is noticed on the next visit", async () => {
@@ -490,7 +471,6 @@ test("finish says why it cannot be when something is refused or cannot be sent",
   assert.match(await finish(), /the server refused 1 records/);
   state.behave = () => 404;
   await answer(labeler, 1);
-  state.behave = () => 404;
   await labeler.show("delivery");
   await labeler.button("Try all again").click();
   await until(async () => (await labeler.delivery()) === "On hold", "held");

@@ -2,23 +2,13 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { dist, launch, serve } from "./browser.mjs";
+import { test } from "node:test";
+import { dist, serve } from "./browser.mjs";
 import { Labeler, until } from "./labeler.mjs";
+import { context, server } from "./place.mjs";
 import { backend, stand } from "./stand.mjs";
 
 const MODEL = "/hitl/models/fashion-cnn/model.json";
-
-let browser, context, server;
-before(async () => (browser = await launch()));
-after(() => browser?.close());
-beforeEach(async () => {
-  [context, server] = await Promise.all([browser.newContext(), stand()]);
-});
-afterEach(async () => {
-  await context.close();
-  await server.close();
-});
 
 const fashion = async (count) =>
   (await readFile(join(dist, "demo/data/fashion/items.jsonl"), "utf8")).split("\n").slice(0, count).join("\n");

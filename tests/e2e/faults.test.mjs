@@ -3,24 +3,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { dist, launch } from "./browser.mjs";
+import { dist } from "./browser.mjs";
 import { Labeler, until } from "./labeler.mjs";
-import { backend, stand } from "./stand.mjs";
+import { context, server } from "./place.mjs";
+import { backend } from "./stand.mjs";
 
 const MODEL = "/hitl/models/fashion-cnn/model.json";
-
-let browser, context, server;
-before(async () => (browser = await launch()));
-after(() => browser?.close());
-beforeEach(async () => {
-  [context, server] = await Promise.all([browser.newContext(), stand()]);
-});
-afterEach(async () => {
-  await context.close();
-  await server.close();
-});
 
 const fashion = async (count) => {
   const lines = (await readFile(join(dist, "demo/data/fashion/items.jsonl"), "utf8")).split("\n").slice(0, count);

@@ -3,22 +3,12 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { dist, launch } from "./browser.mjs";
+import { test } from "node:test";
+import { dist } from "./browser.mjs";
 import { collect } from "./collector.mjs";
 import { Labeler, until } from "./labeler.mjs";
-import { backend, stand } from "./stand.mjs";
-
-let browser, context, server;
-before(async () => (browser = await launch()));
-after(() => browser?.close());
-beforeEach(async () => {
-  [context, server] = await Promise.all([browser.newContext(), stand()]);
-});
-afterEach(async () => {
-  await context.close();
-  await server.close();
-});
+import { context, server } from "./place.mjs";
+import { backend } from "./stand.mjs";
 
 const manifest = async (model) => JSON.parse(await readFile(join(dist, `models/${model}/model.json`), "utf8"));
 const fashion = async () => {

@@ -5,21 +5,10 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { dist, launch } from "./browser.mjs";
+import { test } from "node:test";
+import { dist } from "./browser.mjs";
 import { Labeler, until } from "./labeler.mjs";
-import { stand } from "./stand.mjs";
-
-let browser, context, server;
-before(async () => (browser = await launch()));
-after(() => browser?.close());
-beforeEach(async () => {
-  [context, server] = await Promise.all([browser.newContext(), stand()]);
-});
-afterEach(async () => {
-  await context.close();
-  await server.close();
-});
+import { browser, context, server } from "./place.mjs";
 
 const json = async (path) => JSON.parse(await readFile(join(dist, path), "utf8"));
 const manifest = () => json("models/fashion-cnn/model.json");

@@ -1,21 +1,14 @@
 // Presets in a browser: they come from beside the element, and what they ask for reaches a server as it should.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import { launch } from "./browser.mjs";
+import { afterEach, beforeEach, test } from "node:test";
 import { Labeler, until } from "./labeler.mjs";
+import { context, server } from "./place.mjs";
 import { backend, stand } from "./stand.mjs";
 
-let browser, context, server, other;
-before(async () => (browser = await launch()));
-after(() => browser?.close());
-beforeEach(async () => {
-  [context, server, other] = await Promise.all([browser.newContext(), stand(), stand()]);
-});
-afterEach(async () => {
-  await context.close();
-  await Promise.all([server.close(), other.close()]);
-});
+let other;
+beforeEach(async () => (other = await stand()));
+afterEach(() => other.close());
 
 /** A page that delivers so, two items before the person; `token`: what its authorize gives. */
 function open(delivery, { token, ...options } = {}) {
