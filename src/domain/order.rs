@@ -11,6 +11,23 @@ pub(super) fn sort(keys: &mut [u64]) {
     }
 }
 
+/// The `count` smallest of `keys`, the greatest of them first; brings the others into any order. Takes
+/// `n + count log n`: a page of a long list is had without sorting the list.
+pub(super) fn least(keys: &mut [u64], count: usize) -> &[u64] {
+    let (all, count) = (keys.len(), count.min(keys.len()));
+    keys.iter_mut().for_each(|key| *key = !*key);
+    for root in (0..all / 2).rev() {
+        sift(keys, root);
+    }
+    for end in (all - count..all).rev() {
+        keys.swap(0, end);
+        sift(&mut keys[..end], 0);
+    }
+    let least = &mut keys[all - count..];
+    least.iter_mut().for_each(|key| *key = !*key);
+    least
+}
+
 fn sift(heap: &mut [u64], mut root: usize) {
     loop {
         let mut child = 2 * root + 1;
@@ -70,6 +87,18 @@ mod tests {
             expected.sort_unstable();
             sort(&mut keys);
             assert_eq!(keys, expected);
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_least_is_what_sorting_all_gives() {
+        let keys: Vec<u64> = (0..100).map(|i| (i * 37) % 101 / 2).collect();
+        let mut sorted = keys.clone();
+        sort(&mut sorted);
+        for count in [0, 1, 7, 99, 100, 250] {
+            let mut all = keys.clone();
+            let page: Vec<u64> = least(&mut all, count).iter().rev().copied().collect();
+            assert_eq!(page, sorted[..count.min(100)]);
         }
     }
 

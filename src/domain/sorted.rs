@@ -44,17 +44,6 @@ impl Key for u64 {
     }
 }
 
-/// An item and the place that something gives it, by place first.
-impl Key for (u64, ItemKey) {
-    fn number(self) -> u128 {
-        u128::from(self.0) << 32 | u128::from(self.1.0)
-    }
-    #[allow(clippy::cast_possible_truncation)]
-    fn of(number: u128) -> Self {
-        ((number >> 32) as u64, ItemKey(number as u32))
-    }
-}
-
 /// The tree beneath: a number, and where its value stands.
 type Tree = BTreeMap<u128, u32>;
 
@@ -239,7 +228,7 @@ mod tests {
             let (mut map, mut set) = (Sorted::default(), Keys::default());
             let (mut known_map, mut known_set) = (BTreeMap::new(), BTreeSet::new());
             for (put, key, value) in steps {
-                let (key, place) = (ItemKey(key), (u64::from(value) << 48, ItemKey(key)));
+                let (key, place) = (ItemKey(key), u64::from(value) << 48 | u64::from(key));
                 if put {
                     prop_assert_eq!(map.insert(key, value), known_map.insert(key, value));
                     prop_assert_eq!(set.insert(place), known_set.insert(place));

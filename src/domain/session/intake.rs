@@ -120,14 +120,6 @@ impl Session {
     pub(super) fn set_prediction(&mut self, key: ItemKey, prediction: Option<Prediction>) {
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
         let before = std::mem::replace(&mut entry.prediction, prediction);
-        let place = |prediction: Option<Prediction>| {
-            (prediction.map_or(0, |p| p.confidence.get().to_bits()).into(), key)
-        };
-        if entry.stage == Stage::Accepted {
-            // The list of what was settled is in order of confidence.
-            self.accepted.remove(place(before));
-            self.accepted.insert(place(prediction));
-        }
         if let Some(before) = before {
             self.coverage.remove(before.confidence.get());
         }
@@ -408,7 +400,6 @@ impl Session {
     pub(super) fn move_to(&mut self, key: ItemKey, stage: Stage) {
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
         let before = std::mem::replace(&mut entry.stage, stage.clone());
-        let place = (entry.prediction.map_or(0, |p| p.confidence.get().to_bits()).into(), key);
         for (stage, step) in [(before, -1), (stage, 1)] {
             let count = match stage {
                 Stage::Predicting => &mut self.progress.predicting,
@@ -418,11 +409,6 @@ impl Session {
                 Stage::Aside => &mut self.progress.aside,
             };
             *count = count.saturating_add_signed(step);
-            if stage == Stage::Accepted && step < 0 {
-                self.accepted.remove(place);
-            } else if stage == Stage::Accepted {
-                self.accepted.insert(place);
-            }
         }
     }
 

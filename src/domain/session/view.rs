@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Session, Stage};
+use super::{Entry, Session, Stage};
 use crate::domain::correction::{Correction, Kind, ModelName, PredictionSaid, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{Aside, AsideReason, Item, ItemKey};
 use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::order::least;
 use crate::domain::outbox::Hold;
 use crate::domain::policy::{Outcome, Policy, Reason};
 use crate::domain::prediction::{Confidence, Prediction};
@@ -311,8 +312,14 @@ impl Session {
     /// A page of what the model settled, least sure first.
     #[must_use]
     pub fn accepted(&self, offset: usize, count: usize) -> Vec<Accepted> {
-        let keys = self.accepted.iter().skip(offset).take(count);
-        keys.filter_map(|(_, key)| {
+        let settled =
+            self.settled().filter_map(|(key, entry)| Some((entry.prediction?.confidence.get(), key)));
+        let mut keys: Vec<u64> =
+            settled.map(|(p, key)| u64::from(p.to_bits()) << 32 | u64::from(key.0)).collect();
+        let page = least(&mut keys, offset + count).iter().rev().skip(offset);
+        #[allow(clippy::cast_possible_truncation)]
+        page.filter_map(|key| {
+            let key = ItemKey(*key as u32);
             let entry = self.entry(key)?;
             let prediction = entry.prediction?;
             let (item, label) = (entry.item.clone(), prediction.label());
@@ -350,21 +357,25 @@ impl Session {
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn settled_at(&self) -> Vec<f64> {
-        let entries = self.accepted.iter().filter_map(|(_, key)| self.entry(key));
-        entries.map(|entry| entry.since.0 as f64).collect()
+        self.settled().map(|(_, entry)| entry.since.0 as f64).collect()
+    }
+
+    /// What the model settles now, in the order of arrival.
+    fn settled(&self) -> impl Iterator<Item = (ItemKey, &Entry)> {
+        let all = self.entries.iter().zip(0..).map(|(entry, key)| (ItemKey(key), entry));
+        all.filter(|(_, entry)| entry.stage == Stage::Accepted)
     }
 
     /// Every record, oldest first, and one for each item that the model settled and no record tells of yet.
     pub fn everything(&mut self, now: Timestamp) -> Vec<Correction> {
         let mut all: Vec<_> = self.log.values().cloned().collect();
         let untold: Vec<_> = self
-            .accepted
-            .iter()
-            .map(|(_, key)| key)
-            .filter(|key| {
-                let record = self.entry(*key).and_then(|entry| entry.record);
-                record.and_then(|record| self.log.get(record)).is_none_or(|r| r.kind != Kind::Accepted)
+            .settled()
+            .filter(|(_, entry)| {
+                let record = entry.record.and_then(|record| self.log.get(record));
+                record.is_none_or(|record| record.kind != Kind::Accepted)
             })
+            .map(|(key, _)| key)
             .collect();
         for key in untold {
             let id = self.chance.record_id(now);
