@@ -57,12 +57,42 @@ browser() {
 # The improved models that the native tests wrote, in onnxruntime.
 onnxruntime() { "$HITL_CACHE/python/current/bin/python" tests/fixtures/check_export.py "$NATIVE_DIR"/tmp/export/*; }
 
-# ONNX_PYTHON runs improved models in onnxruntime; COLLECTOR is the one that the native tests have built, not an older one.
-e2e() {
-    native build --locked --quiet --features collector --bin collector || return
-    COLLECTOR="$NATIVE_DIR/debug/collector" ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" node --test --test-reporter=tap tests/e2e/*.test.mjs </dev/null
+# Linking dist/ keeps one core busy for minutes, so it goes on beside the stages before it, and is waited for here.
+dist() {
+    if [ -n "$dist_job" ]; then
+        tail --pid="$dist_job" -f /dev/null
+        cat "$dist_log"
+        return "$(cat "$dist_log.status" || echo 1)"
+    fi
+    tools/dist.sh
 }
 
+# COLLECTOR is the one of this source, not an older one that lies in the cache.
+with_collector() {
+    native build --locked --quiet --features collector --bin collector || return
+    COLLECTOR="$NATIVE_DIR/debug/collector" "$@" </dev/null
+}
+
+# ONNX_PYTHON runs improved models in onnxruntime.
+e2e() {
+    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" with_collector node --test --test-reporter=tap tests/e2e/*.test.mjs
+}
+
+# The presets whose servers are small; the others take minutes to install: make test-backends.
+backends() {
+    with_collector tools/test-backends.sh cloudevents collector html-form json-server standard-webhooks
+}
+
+dist_job=
+dist_log="$HITL_CACHE/log/dist.log"
+if [ "$selected" = "  " ]; then
+    rm -f "$dist_log.status"
+    {
+        tools/dist.sh >"$dist_log" 2>&1
+        echo $? >"$dist_log.status"
+    } &
+    dist_job=$!
+fi
 stage "format" cargo fmt --check
 stage "clippy none" clippy_native
 stage "clippy infer" clippy_native --features infer
@@ -80,9 +110,10 @@ if found=$(browser_tests); then
         [ -z "$name" ] || stage "browser $name" browser "${features#none}" --test "$name"
     done <<<"$found"
 fi
-stage "dist" tools/dist.sh
+stage "dist" dist
 stage "sizes" tools/sizes --held dist
 stage "e2e" e2e
+stage "backends" backends
 
 printf '\n%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
