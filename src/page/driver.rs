@@ -32,7 +32,7 @@ use crate::domain::prediction::{Activation, ScoreScale};
 use crate::domain::promise::Target;
 use crate::domain::queue::Strategy;
 use crate::domain::session::{
-    Command, LearningRules, Milestone, ModelSpec, Notice, Rules, Session, TargetRules,
+    self, Command, LearningRules, Milestone, ModelSpec, Notice, Rules, Session, TargetRules,
 };
 use crate::input::InputSpec;
 use crate::input::card::ModelCard;
@@ -367,9 +367,7 @@ impl Driver {
         });
         workers.prewarm(count);
         *self.workers.borrow_mut() = Some(workers);
-        if self.config.borrow().learning.is_some() {
-            self.prepare_learner();
-        }
+        self.prepare_learner();
     }
 
     fn heard(&self, heard: &Heard) {
@@ -420,7 +418,7 @@ impl Driver {
     }
 
     pub(super) fn set_model(&self, manifest: &model::Manifest, bytes: js_sys::Uint8Array, pixel_limit: u64) {
-        let features = self.study.wanted() && manifest.card.features.is_some();
+        let features = self.study.learns() && manifest.card.features.is_some();
         if let Some(workers) = &*self.workers.borrow() {
             workers.set_model(ModelFile { manifest: manifest.text.clone(), bytes, pixel_limit, features });
         }
@@ -609,7 +607,13 @@ impl Driver {
             Command::Worker(order) => self.run_order(order, session),
             Command::Commit(records) => self.commit(records),
             Command::Deliver(errand) => self.deliver(errand),
-            Command::Study(study) => self.study.tell(study),
+            Command::Study(study) => {
+                // Records of another tab and of earlier visits change the figures, too.
+                if matches!(study, session::Study::Record(_)) {
+                    self.figures_later();
+                }
+                self.study.tell(study);
+            }
             Command::Tell(milestone) => {
                 if milestone == Milestone::WorkersFailed {
                     self.trouble(|trouble| *trouble == Trouble::NoWorkers, Some(Trouble::NoWorkers));

@@ -63,6 +63,7 @@ pub struct Study {
     consulted: Cell<bool>,
     pending: RefCell<Few<u32, Pending>>,
     rules: RefCell<Option<StudyRules>>,
+    learns: Cell<bool>,
     head: RefCell<Option<(Vec<f32>, Vec<f32>)>>,
     /// Labels that the head to start from has beyond the manifest's.
     added: RefCell<Vec<Arc<str>>>,
@@ -92,10 +93,10 @@ impl Study {
         self.newer.take();
     }
 
-    /// Whether answers are learned from.
+    /// Whether answers are learned from; if not, the learner reckons the figures all the same.
     #[must_use]
-    pub fn wanted(&self) -> bool {
-        self.rules.borrow().is_some()
+    pub fn learns(&self) -> bool {
+        self.learns.get()
     }
 
     /// Settles how to learn, and fetches the head to start from.
@@ -110,15 +111,16 @@ impl Study {
         signal: &AbortSignal,
     ) -> Result<(), Vec<String>> {
         self.consulted.set(false);
+        self.learns.set(false);
         *self.rules.borrow_mut() = None;
         *self.head.borrow_mut() = None;
         self.added.borrow_mut().clear();
         *self.input.borrow_mut() = manifest.map(|manifest| manifest.card.input.clone());
         *self.spec.borrow_mut() = manifest.and_then(|manifest| spec(&manifest.card, learning.is_some()));
-        let (Some(manifest), Some(learning)) = (manifest, learning) else { return Ok(()) };
+        let Some(manifest) = manifest.filter(|_| self.spec.borrow().is_some()) else { return Ok(()) };
         let card = &manifest.card;
         let mut temperature = card.temperature.get();
-        if let Some(url) = head {
+        if let Some(url) = head.filter(|_| learning.is_some()) {
             let said = |why: String| vec![format!("The head {url}: {why}")];
             let text = model::text(url, signal).await.map_err(said)?;
             let head = head::parse(&text, card).map_err(|problems| {
@@ -134,9 +136,10 @@ impl Study {
             manifest: manifest.text.clone(),
             temperature,
             features: 0,
-            memory_mb: learning.memory_mb,
+            memory_mb: learning.map_or(0, |learning| learning.memory_mb),
             diverse: self.diverse.get(),
         });
+        self.learns.set(learning.is_some());
         Ok(())
     }
 
@@ -172,7 +175,7 @@ impl Driver {
     /// A worker's rows: to the learner, and to the session once it has something to say of them.
     pub(super) fn predicted(&self, worker: WorkerId, ticket: Ticket, rows: &Rows) {
         let learner = self.study.learner.borrow().clone();
-        let Some(learner) = learner.filter(|_| self.study.wanted() && !rows.is_empty()) else {
+        let Some(learner) = learner.filter(|_| self.study.learns() && !rows.is_empty()) else {
             return self.tell_predicted(worker, ticket, rows, None);
         };
         let keys = rows.outcomes.iter().filter(|(_, row)| row.is_ok()).map(|(key, _)| key.0).collect();
@@ -249,9 +252,7 @@ impl Driver {
 
     /// Has the figures reckoned, and drawn if the panel is open.
     pub(super) fn figures_now(&self) {
-        let Some(learner) = self.study.learner.borrow().clone().filter(|_| self.study.wanted()) else {
-            return;
-        };
+        let Some(learner) = self.study.learner.borrow().clone() else { return };
         // One at a time: the next one sees what came meanwhile.
         if self.study.reckoning.replace(true) {
             return self.figures_later();
@@ -368,7 +369,8 @@ impl Driver {
             let _ =
                 reject.call1(&JsValue::NULL, &js_sys::Error::new(&format!("the learner was lost: {why}")));
         }
-        self.trouble(|trouble| *trouble == Trouble::NoLearner, Some(Trouble::NoLearner));
+        let lost = self.study.learns().then_some(Trouble::NoLearner);
+        self.trouble(|trouble| *trouble == Trouble::NoLearner, lost);
         self.notice(Notice::LearnerLost);
     }
 
@@ -389,7 +391,7 @@ impl Driver {
     /// Gives out what was learned; `resolve` gets a Blob, `reject` an error that says what to do.
     pub fn give_out(&self, what: Download, resolve: Function, reject: Function) {
         let refuse = |why: &str| drop(reject.call1(&JsValue::NULL, &js_sys::Error::new(why)));
-        let Some(learner) = self.study.learner.borrow().clone().filter(|_| self.study.wanted()) else {
+        let Some(learner) = self.study.learner.borrow().clone().filter(|_| self.study.learns()) else {
             return refuse("nothing is learned here: it takes a model, and `learning` not false");
         };
         let model = self.workers.borrow().as_ref().and_then(|workers| workers.model());
@@ -517,7 +519,7 @@ impl Driver {
                 }
             };
             let prepared = driver.study.prepare(Some(&manifest), config.learning, None, &signal).await;
-            if driver.study.wanted() && prepared.is_ok() {
+            if prepared.is_ok() {
                 driver.study.pending.borrow_mut().clear();
                 driver.prepare_learner();
             }

@@ -172,6 +172,25 @@ test("every figure can be reckoned again from the export", async () => {
   assert.equal(counts, judged.length);
 });
 
+test("a model that does not learn has its figures all the same", async () => {
+  const labels = await truth();
+  const config = { learning: false, policy: { accept_at: 0.8, audit_when: { sample: { percent: 50 } } } };
+  const labeler = await Labeler.open(context, await clothing(200, config));
+  await labeler.waitForPredictions(200);
+  await work(labeler, 30, labels);
+  const said = await figures(labeler, (f) => f.answered === 30, "30 answers in the figures");
+  assert.equal(said.lesson, null);
+  const checks = (await labeler.records()).filter(({ role }) => role === "audit");
+  assert.ok(checks.length > 0 && said.accepted.n === checks.length, `${said.accepted.n} of ${checks.length} checks`);
+  await labeler.show("Learning");
+  await until(async () => (await labeler.part(".chart img").count()) >= 2, "charts");
+  assert.equal(await labeler.run((element) => element.download("model").then(() => "a model", (why) => why.message)),
+    "nothing is learned here: it takes a model, and `learning` not false");
+  // And again after a reload, from what was kept.
+  await labeler.page.reload();
+  await figures(labeler, (f) => f.answered === 30, "the same 30 answers");
+});
+
 test("the improved model runs in onnxruntime and says there what it says here", { skip: !process.env.ONNX_PYTHON && "no Python with onnxruntime" }, async (t) => {
   const labels = await truth();
   const labeler = await Labeler.open(context, await clothing(200));

@@ -167,7 +167,7 @@ impl Session {
 
     /// Notes a record for the figures, which the learner reckons.
     pub(super) fn report(&mut self, record: &Correction) {
-        if self.learning.is_some() && record.kind != Kind::Accepted {
+        if self.heard && record.kind != Kind::Accepted {
             self.command(Command::Study(Study::Record(Box::new(record.clone()))));
         }
     }
@@ -280,11 +280,11 @@ impl Session {
 
     /// A learner that begins anew is told everything again.
     pub(super) fn teach_again(&mut self) {
+        let records: Vec<_> = self.log.values().cloned().collect();
+        records.iter().for_each(|record| self.report(record));
         let Some(learning) = &mut self.learning else { return };
         *learning = Learning { changed: !learning.told.is_empty(), ..Learning::new(learning.rules) };
         self.command(Command::Study(Study::Labels(self.rules.labels.len())));
-        let records: Vec<_> = self.log.values().cloned().collect();
-        records.iter().for_each(|record| self.report(record));
         for key in self.keys_where(|entry| entry.answer.is_some()) {
             self.study(key);
         }
@@ -293,6 +293,7 @@ impl Session {
     /// The learner is gone: what it said stays, nothing new comes.
     pub(super) fn learner_lost(&mut self) {
         self.learning = None;
+        self.heard = false;
     }
 
     /// The last refit in figures, once there was one.

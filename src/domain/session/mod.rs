@@ -72,7 +72,7 @@ pub struct Rules {
     pub policy: Policy,
     /// A promise in place of the policy's threshold.
     pub target: Option<TargetRules>,
-    /// Whether answers make the model better.
+    /// Whether answers make the model better. Without, the learner hears of records all the same, for the figures.
     pub learning: Option<LearningRules>,
     /// What is worth asking about first.
     pub strategy: Strategy,
@@ -344,6 +344,8 @@ pub struct Session {
     volatile: Keys<RecordId>,
     outbox: Option<Outbox>,
     learning: Option<Learning>,
+    /// Whether the learner is there to hear of records: beside every model, for the figures.
+    heard: bool,
     promise: Option<Promise>,
     policy_version: u32,
     /// Entries before this one are decided by the present policy.
@@ -384,6 +386,7 @@ impl Session {
             volatile: Keys::default(),
             outbox: rules.delivery.map(Outbox::new),
             learning: rules.learning.filter(|_| rules.model.is_some()).map(Learning::new),
+            heard: rules.model.is_some(),
             promise: rules.target.clone().filter(|_| rules.model.is_some()).map(Promise::new),
             policy_version: 0,
             redecided: 0,
