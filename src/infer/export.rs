@@ -5,9 +5,14 @@
 //! improved one too, and whoever loads the file finds the outputs that it had. The features stay what they
 //! were, even where they follow from the scores: the head was learned on those.
 //!
+//! A head of more labels than the model scores gets an output of its own, since whatever follows from the scores
+//! expects them as wide as they are. There a label that the model does not score begins at the least of the
+//! item's own logits, as in `domain::learning::head`.
+//!
 //! Only operators, attributes and broadcasting that opset 7 has and no later one changed are added: `Gemm` with a
-//! matrix and a row, `Softmax` along axis 1 of a matrix (before opset 13 it flattened what had more axes), and
-//! `Relu` in place of `Clip` and `Max`, which changed in opsets 11 and 8.
+//! matrix and a row, `Softmax` along axis 1 of a matrix (before opset 13 it flattened what had more axes),
+//! `Relu` in place of `Clip` and `Max`, which changed in opsets 11 and 8, and `GlobalMaxPool` in place of
+//! `ReduceMin`, which changed in opset 18.
 
 mod splice;
 
@@ -190,8 +195,8 @@ fn check_head(card: &ModelCard, head: &HeadParts<'_>, temperature: f32) -> Resul
         HeadKind::Linear => features,
         HeadKind::VectorScaling => 1,
     };
-    if card.scores.is_some() && labels != card.labels.len() {
-        return wrong(format!("{labels} labels"), format!("the model's {}", card.labels.len()));
+    if card.scores.is_some() && labels < card.labels.len() {
+        return wrong(format!("{labels} labels"), format!("the model's {} or more", card.labels.len()));
     }
     if labels < 2 {
         // Nobody could start from it: there is no question with one answer.
@@ -239,13 +244,15 @@ fn changes(
     let scores = match card.scores.as_ref().and_then(|said| Some((said, outputs.next()?))) {
         None => None,
         Some((said, from)) => {
-            let source = Source::of(graph, &from, "scores", head.labels)?;
-            let to = names.free(&format!("{from}/before-head"));
-            Some(Scores { said, source, moved: Renaming { from, to } })
+            let source = Source::of(graph, &from, "scores", card.labels.len())?;
+            let added = head.labels - card.labels.len();
+            let to = if added == 0 { names.free(&format!("{from}/before-head")) } else { from.clone() };
+            Some(Scores { said, source, moved: Renaming { from, to }, added })
         }
     };
     let features = card.features.as_ref().and_then(|_| outputs.next());
-    let given = scores.as_ref().map_or_else(|| names.free("scores"), |scores| scores.moved.from.clone());
+    let moved = scores.as_ref().filter(|scores| scores.added == 0).map(|scores| &scores.moved);
+    let given = moved.map_or_else(|| names.free("scores"), |moved| moved.from.clone());
 
     let mut writer = Writer { prefix: names.free_folder("head"), nodes: vec![], constants: vec![] };
     let logits = scores.as_ref().map(|scores| writer.logits(scores));
@@ -253,7 +260,7 @@ fn changes(
         (HeadKind::Linear, Some(name)) => {
             let source = Source::of(graph, name, "features", head.features)?;
             // A model whose features are its scores: the head was learned on what they were before.
-            let moved = scores.as_ref().map(|scores| &scores.moved).filter(|moved| moved.from == *name);
+            let moved = moved.filter(|moved| moved.from == *name);
             Some(writer.rows(moved.map_or(name, |moved| &moved.to), &source, "features"))
         }
         _ => None,
@@ -263,10 +270,10 @@ fn changes(
     writer.give(&last, &given);
 
     let (new, constants) = writer.finished(model.ir_version);
-    let moved = scores.as_ref().map(|scores| &scores.moved);
     let nodes = placed(graph, new, moved, features.as_deref())?;
-    let outputs = match (&scores, &features) {
-        (None, Some(features)) => vec![declared_scores(graph, &given, features, dim(head.labels))],
+    let rows = scores.as_ref().map(|scores| scores.moved.from.as_str()).or(features.as_deref());
+    let outputs = match (moved, rows) {
+        (None, Some(rows)) => vec![declared_scores(graph, &given, rows, dim(head.labels))],
         _ => vec![],
     };
     Ok((Changes { nodes, constants, outputs, metadata: vec![] }, given))
@@ -276,8 +283,11 @@ fn changes(
 struct Scores<'a> {
     said: &'a ScoresOutput,
     source: Source,
-    /// From the name that others read to the one under which they are before the head.
+    /// From the name that others read to the one under which they are before the head; the same name if labels
+    /// were added.
     moved: Renaming,
+    /// Labels of the head that they do not score.
+    added: usize,
 }
 
 /// A size as ONNX says it; none that is in memory is too large.
@@ -285,12 +295,12 @@ fn dim(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-/// A new output of one row of logits an item.
-fn declared_scores(graph: &GraphProto, name: &str, features: &str, labels: i64) -> ValueInfoProto {
+/// A new output of one row of scores an item, for as many items as another output has rows.
+fn declared_scores(graph: &GraphProto, name: &str, rows: &str, labels: i64) -> ValueInfoProto {
     let width = Dimension { value: Some(dimension::Value::DimValue(labels)), ..Dimension::default() };
-    // As many rows as features; one, if those are no rows.
+    // One, if those are no rows.
     let one = Dimension { value: Some(dimension::Value::DimValue(1)), ..Dimension::default() };
-    let rows = match declared(graph, features).and_then(|tensor| tensor.shape.as_ref()) {
+    let rows = match declared(graph, rows).and_then(|tensor| tensor.shape.as_ref()) {
         Some(shape) if shape.dim.len() > 1 => shape.dim[0].clone(),
         Some(_) => one,
         None => Dimension::default(),
@@ -445,7 +455,7 @@ impl Writer {
     /// A row of logits an item, as `domain::prediction` reads scores.
     fn logits(&mut self, scores: &Scores<'_>) -> String {
         let rows = self.rows(&scores.moved.to, &scores.source, "scores");
-        match (scores.said.scale, scores.said.activation) {
+        let logits = match (scores.said.scale, scores.said.activation) {
             (ScoreScale::Logits, _) => rows,
             (ScoreScale::Probabilities, Activation::Softmax) => self.logarithm(&rows, "p"),
             (ScoreScale::Probabilities, Activation::Sigmoid) => {
@@ -455,7 +465,27 @@ impl Writer {
                 let (yes, no) = (self.logarithm(&rows, "p"), self.logarithm(&other, "not-p"));
                 self.node("Sub", &[&yes, &no], "logits")
             }
+        };
+        self.widened(logits, scores.source.width, scores.added)
+    }
+
+    /// Rows of `width` logits with `added` columns behind them, each of the least of its row.
+    fn widened(&mut self, logits: String, width: i64, added: usize) -> String {
+        if added == 0 {
+            return logits;
         }
+        let shape = |shape: &[i64]| shape.iter().flat_map(|size| size.to_le_bytes()).collect();
+        let pools = self.tensor("as-pools", DataType::Int64, &[3], shape(&[-1, 1, width]));
+        let column = self.tensor("as-column", DataType::Int64, &[2], shape(&[-1, 1]));
+        let opposite = self.node("Neg", &[&logits], "opposite");
+        let opposite = self.node("Reshape", &[&opposite, &pools], "opposite-pools");
+        let greatest = self.node("GlobalMaxPool", &[&opposite], "greatest-opposite");
+        let greatest = self.node("Reshape", &[&greatest, &column], "greatest-opposite-column");
+        let wide = self.constant("minus-one-a-label", &[1, dim(added)], &vec![-1.0; added]);
+        let least = self.node("Mul", &[&greatest, &wide], "least");
+        let wider = self.node("Concat", &[&logits, &least], "wider-logits");
+        self.attribute("axis", 1);
+        wider
     }
 
     /// What the head makes of logits, features or both.
@@ -507,6 +537,9 @@ impl Writer {
                 last = self.node("Softmax", &[&last], "probabilities");
                 self.attribute("axis", 1);
             }
+        }
+        if before.added > 0 {
+            return last;
         }
         self.back(last, &before.moved.to, &before.source)
     }
