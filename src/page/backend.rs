@@ -1,14 +1,15 @@
 //! Sends a batch to the configured backend; what is sent and what the answer means is `wire::delivery`'s business.
 
 use gloo::timers::callback::Timeout;
-use js_sys::{Array, Date, Function, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use serde_json::{Map, Value};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Headers, RequestInit, Response, Url, Window};
 
+use super::time::now;
 use crate::domain::credential::Token;
-use crate::domain::ident::{BatchId, RecordId, Timestamp};
+use crate::domain::ident::{BatchId, RecordId};
 use crate::domain::outbox::Reply;
 use crate::wire::delivery::{Credentials, Delivery, Request, Sending, ToSign, build, signing_key};
 use crate::wire::reply::Answer;
@@ -48,8 +49,7 @@ pub async fn send(
     urgency: Urgency,
 ) -> (Reply, Option<u16>) {
     let (query, secret) = (query(), token.map(Token::secret));
-    #[allow(clippy::cast_possible_truncation)]
-    let now = Timestamp(Date::now() as i64);
+    let now = now();
     let outgoing = match build(to, &Sending { batch, ids, lines, token: secret, now, query: &query }) {
         Ok(outgoing) => outgoing,
         Err(reply) => return (reply, None),

@@ -13,8 +13,9 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::backend::{self, Urgency};
 use super::desk::Trouble;
-use super::driver::{Driver, now, set};
+use super::driver::{Driver, set};
 use super::store::{self, OtherTab, StoreError};
+use super::time::now;
 use super::{events, probe};
 use crate::domain::correction::Correction;
 use crate::domain::credential::{Credential, Standing, Token};

@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::source::{self, Held};
 use super::store::Store;
 use super::study::Study;
+use super::time::now;
 use super::workers::{Heard, ModelFile, Workers};
 use super::{events, model};
 use crate::domain::correction::ModelName;
@@ -875,11 +876,6 @@ fn deed_of(deed: KeyDeed) -> Deed {
         KeyDeed::Help => Deed::Help,
         KeyDeed::Accept => Deed::AnswerSuggested,
     }
-}
-
-#[allow(clippy::cast_possible_truncation)]
-pub(super) fn now() -> Timestamp {
-    Timestamp(Date::now() as i64)
 }
 
 /// As many workers as the machine has cores, at most four.

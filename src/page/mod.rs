@@ -18,6 +18,7 @@ pub mod source;
 pub mod store;
 pub mod study;
 pub mod text;
+pub mod time;
 pub mod ui;
 pub mod workers;
 

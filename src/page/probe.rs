@@ -11,17 +11,18 @@ use std::sync::Arc;
 
 use gloo::events::EventListener;
 use gloo::timers::callback::Timeout;
-use js_sys::{Date, Object, Promise, Reflect};
+use js_sys::{Date, Object, Reflect};
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, RequestInit, Response, Url};
 
 use super::backend::{self, Urgency};
+use super::time::{now, sleep};
 use crate::domain::correction::Correction;
 use crate::domain::credential::{Standing, Token};
 use crate::domain::diagnosis::{Cause, Heard, Observed, diagnose};
-use crate::domain::ident::{Chance, Timestamp};
+use crate::domain::ident::Chance;
 use crate::domain::outbox::Reply;
 use crate::wire::correction::to_record;
 use crate::wire::delivery::{Credentials, Delivery, Outgoing, Request, Sending, build};
@@ -71,14 +72,13 @@ pub async fn test(
         look_closer(&mut seen, &request, &target, storable).await;
     }
     // Told in a task of its own, perhaps after the request that it stopped has failed.
-    pause(50).await;
+    sleep(50).await;
     seen.stopped_by_policy = stopped.get();
     if storable && seen.reach == Heard::Somebody { Cause::Somebody } else { diagnose(&seen) }
 }
 
 fn made(to: &Delivery, sample: Option<&Correction>, token: Option<&Token>) -> Result<Outgoing, Arc<str>> {
-    #[allow(clippy::cast_possible_truncation)]
-    let now = Timestamp(Date::now() as i64);
+    let now = now();
     let mut chance = Chance::new([js_sys::Math::random().to_bits(), Date::now().to_bits()]);
     let id = sample.map_or_else(|| chance.record_id(now), |record| record.id);
     let any = || {
@@ -222,13 +222,4 @@ fn policy_listener(stopped: &Rc<Cell<bool>>) -> Option<EventListener> {
             stopped.set(true);
         }
     }))
-}
-
-async fn pause(ms: i32) {
-    let waited = Promise::new(&mut |done, _| {
-        if let Some(window) = web_sys::window() {
-            let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(&done, ms);
-        }
-    });
-    let _ = JsFuture::from(waited).await;
 }

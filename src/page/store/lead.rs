@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
-use js_sys::{Date, Function, Object, Promise, Reflect};
+use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::AbortController;
@@ -12,6 +12,7 @@ use super::rows::{LEASE, lease_text, read_lease};
 use super::{Inner, StoreError};
 use crate::domain::ident::Timestamp;
 use crate::domain::lease::{self, Lease};
+use crate::page::time::{now, sleep};
 
 #[wasm_bindgen]
 extern "C" {
@@ -136,21 +137,6 @@ async fn lock(of: &Inner) -> Option<Lock> {
     end.then(&is_ours, &is_ours);
     let lock = Lock { release, wait, _granted: granted };
     (JsFuture::from(ours).await.ok()? == JsValue::TRUE).then_some(lock)
-}
-
-#[allow(clippy::cast_possible_truncation)]
-fn now() -> Timestamp {
-    Timestamp(Date::now() as i64)
-}
-
-async fn sleep(ms: i64) {
-    let waited = Promise::new(&mut |done, _| {
-        if let Some(window) = web_sys::window() {
-            let ms = i32::try_from(ms.max(1)).unwrap_or(i32::MAX);
-            let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(&done, ms);
-        }
-    });
-    let _ = JsFuture::from(waited).await;
 }
 
 /// The project's lease, once it is ours; `None` where the store fails: then two tabs may send, which costs
