@@ -246,11 +246,16 @@ impl Driver {
         let Some((store, _)) = self.store() else { return };
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
+            let mut begun = false;
             loop {
                 let lead = store.lead().await;
                 let kept = store.kept().await.unwrap_or_default();
                 if driver.generation.get() != generation {
                     return;
+                }
+                if !std::mem::replace(&mut begun, true) {
+                    let store = store.clone();
+                    spawn_local(async move { store.begin_new_log().await });
                 }
                 let lost = lead.lost();
                 *driver.courier.lead.borrow_mut() = Some(lead);

@@ -67,6 +67,13 @@ pub enum StoreError {
     Gone(RecordId),
 }
 
+/// Bytes after which LevelDB has begun a new log for certain.
+const LOG: usize = 6 << 20;
+/// Bytes of a row of blanks: Chromium puts values of 64 KiB and more into files of their own.
+const BLANK: usize = 60_000;
+/// And so many in a transaction, which the person's answers wait for.
+const BLANKS: usize = 4;
+
 /// The store of one project; clones are the same store.
 #[derive(Clone)]
 pub struct Store {
@@ -323,6 +330,33 @@ impl Store {
     /// What outlives the store, to notice that it is gone; in memory there is nothing to notice.
     pub fn witness(&self) -> Option<Witness> {
         self.inner.factory.as_ref().and_then(|_| Witness::of(&self.inner.name))
+    }
+
+    /// Has a Chromium browser begin a new log file for this origin's databases; of no effect elsewhere.
+    ///
+    /// Its LevelDB goes on in the log of the last visit, also behind a record that was cut off because the browser
+    /// was killed while it wrote. The start after that takes the log for broken, and throws all databases of the
+    /// origin away, however long ago their rows were stored: <https://github.com/google/leveldb/issues/1287>. It
+    /// begins a new log once there are 4 MiB in one, so some rows of blanks are put there, and taken out again.
+    pub async fn begin_new_log(&self) {
+        let agent = web_sys::window().and_then(|window| window.navigator().user_agent().ok());
+        if !agent.is_some_and(|agent| agent.contains("Chrome/")) {
+            return;
+        }
+        // On a connection of its own: nothing of this has to be on the disk before anything else.
+        let Some(factory) = &self.inner.factory else { return };
+        let Ok(database) = Database::open(factory, &self.inner.name, "relaxed").await else { return };
+        let (keys, blank) = (|at: usize| (Table::Settings, format!("blank-{at}")), " ".repeat(BLANK));
+        let rows = |value: Option<&str>| (0..BLANKS).map(|at| (keys(at), value.map(str::to_owned))).collect();
+        // A store that fails here fails with the next answer, too, and says so then.
+        for _ in 0..LOG / (BLANK * BLANKS) {
+            let rows: Vec<Row> = rows(Some(&blank));
+            if database.write(&rows, None).await.is_err() {
+                break;
+            }
+        }
+        let rows: Vec<Row> = rows(None);
+        let _ = database.write(&rows, None).await;
     }
 
     /// Resolves when this element is the only one of the project that sends; until the lead is dropped.
