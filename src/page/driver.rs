@@ -609,7 +609,7 @@ impl Driver {
             Command::Commit(records) => self.commit(records),
             Command::Deliver(errand) => self.deliver(errand),
             Command::Study(study) => {
-                // Records of another tab and of earlier visits change the figures, too.
+                // Also one of another tab or of an earlier visit changes the figures.
                 if matches!(study, session::Study::Record(_)) {
                     self.figures_later();
                 }

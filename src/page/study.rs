@@ -93,7 +93,12 @@ impl Study {
         self.newer.take();
     }
 
-    /// Whether answers are learned from; if not, the learner reckons the figures all the same.
+    /// Whether there is anything for a learner to do: without learning it reckons the figures all the same.
+    fn needs_learner(&self) -> bool {
+        self.rules.borrow().is_some()
+    }
+
+    /// Whether answers are learned from.
     #[must_use]
     pub fn learns(&self) -> bool {
         self.learns.get()
@@ -117,7 +122,10 @@ impl Study {
         self.added.borrow_mut().clear();
         *self.input.borrow_mut() = manifest.map(|manifest| manifest.card.input.clone());
         *self.spec.borrow_mut() = manifest.and_then(|manifest| spec(&manifest.card, learning.is_some()));
-        let Some(manifest) = manifest.filter(|_| self.spec.borrow().is_some()) else { return Ok(()) };
+        let Some(manifest) = manifest.filter(|_| self.spec.borrow().is_some()) else {
+            self.learner.take();
+            return Ok(());
+        };
         let card = &manifest.card;
         let mut temperature = card.temperature.get();
         if let Some(url) = head.filter(|_| learning.is_some()) {
@@ -519,7 +527,7 @@ impl Driver {
                 }
             };
             let prepared = driver.study.prepare(Some(&manifest), config.learning, None, &signal).await;
-            if prepared.is_ok() {
+            if driver.study.needs_learner() && prepared.is_ok() {
                 driver.study.pending.borrow_mut().clear();
                 driver.prepare_learner();
             }

@@ -1,7 +1,7 @@
 //! The person's side: one question on screen, answers, second thoughts.
 
 use super::view::Answered;
-use super::{Asked, Command, Milestone, Remembered, Session, Stage, Step, Why};
+use super::{Asked, Command, Remembered, Session, Stage, Step, Why};
 use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::ItemKey;
@@ -167,7 +167,6 @@ impl Session {
         self.uncommitted.insert(correction.id);
         self.log_record(Some(correction.clone()), item);
         self.command(Command::Commit(vec![correction]));
-        self.command(Command::Tell(Milestone::Progressed));
     }
 
     /// Notes a record and what is in force for its item from now on.

@@ -235,7 +235,7 @@ pub enum Milestone {
     SetAside(Aside),
     /// No worker could be brought up.
     WorkersFailed,
-    /// The figures of the cycle changed: an answer, a refit, the promise.
+    /// A refit changed the figures of the cycle, perhaps the promise; a record that is told changes them, too.
     Progressed,
     /// Nothing is left to predict or to ask.
     Done,
