@@ -2,30 +2,31 @@
 
 /// Sorts ascending, in place: heap sort, `n log n` whatever comes.
 pub(super) fn sort(keys: &mut [u64]) {
-    for root in (0..keys.len() / 2).rev() {
-        sift(keys, root);
-    }
-    for end in (1..keys.len()).rev() {
-        keys.swap(0, end);
-        sift(&mut keys[..end], 0);
-    }
+    greatest_last(keys, keys.len());
 }
 
 /// The `count` smallest of `keys`, the greatest of them first; brings the others into any order. Takes
 /// `n + count log n`: a page of a long list is had without sorting the list.
 pub(super) fn least(keys: &mut [u64], count: usize) -> &[u64] {
-    let (all, count) = (keys.len(), count.min(keys.len()));
+    let count = count.min(keys.len());
+    // The other way round the smallest are the greatest.
     keys.iter_mut().for_each(|key| *key = !*key);
-    for root in (0..all / 2).rev() {
+    let least = greatest_last(keys, count);
+    least.iter_mut().for_each(|key| *key = !*key);
+    least
+}
+
+/// Brings the `count` greatest to the end, ascending, and gives them.
+fn greatest_last(keys: &mut [u64], count: usize) -> &mut [u64] {
+    for root in (0..keys.len() / 2).rev() {
         sift(keys, root);
     }
-    for end in (all - count..all).rev() {
+    let others = keys.len() - count;
+    for end in (others..keys.len()).rev() {
         keys.swap(0, end);
         sift(&mut keys[..end], 0);
     }
-    let least = &mut keys[all - count..];
-    least.iter_mut().for_each(|key| *key = !*key);
-    least
+    &mut keys[others..]
 }
 
 fn sift(heap: &mut [u64], mut root: usize) {

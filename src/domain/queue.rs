@@ -184,18 +184,11 @@ impl Queue {
             asked.then_some(slot.lot)
         };
         let next = if check || random { self.first(by_lot) } else { self.first(Slot::by_doubt) };
-        match next {
-            Some(item) => {
-                self.remove(item);
-                self.given += 1;
-                Some(item)
-            }
-            None => {
-                let item = *self.skipped.front()?;
-                self.remove(item);
-                Some(item)
-            }
-        }
+        // Skipped ones are no draw.
+        self.given += u64::from(next.is_some());
+        let item = next.or_else(|| self.skipped.front().copied())?;
+        self.remove(item);
+        Some(item)
     }
 
     fn place(&mut self, item: ItemKey, id: &str, place: Place) {

@@ -51,6 +51,8 @@ pub struct Courier {
     early: RefCell<Option<Vec<Notice>>>,
     /// The store has been read: what is counted is the truth.
     watching: Cell<bool>,
+    /// A new log has been begun: once is enough, however often the element starts anew.
+    log_begun: Cell<bool>,
     counted: Cell<Option<usize>>,
     flushing: RefCell<Vec<Function>>,
     finishing: RefCell<Option<Finishing>>,
@@ -246,14 +248,13 @@ impl Driver {
         let Some((store, _)) = self.store() else { return };
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
-            let mut begun = false;
             loop {
                 let lead = store.lead().await;
                 let kept = store.kept().await.unwrap_or_default();
                 if driver.generation.get() != generation {
                     return;
                 }
-                if !std::mem::replace(&mut begun, true) {
+                if !driver.courier.log_begun.replace(true) {
                     let store = store.clone();
                     spawn_local(async move { store.begin_new_log().await });
                 }

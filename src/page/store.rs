@@ -346,17 +346,17 @@ impl Store {
         // On a connection of its own: nothing of this has to be on the disk before anything else.
         let Some(factory) = &self.inner.factory else { return };
         let Ok(database) = Database::open(factory, &self.inner.name, "relaxed").await else { return };
-        let (keys, blank) = (|at: usize| (Table::Settings, format!("blank-{at}")), " ".repeat(BLANK));
-        let rows = |value: Option<&str>| (0..BLANKS).map(|at| (keys(at), value.map(str::to_owned))).collect();
+        let rows = |value: Option<String>| -> Vec<Row> {
+            (0..BLANKS).map(|at| ((Table::Settings, format!("blank-{at}")), value.clone())).collect()
+        };
+        let blank = rows(Some(" ".repeat(BLANK)));
         // A store that fails here fails with the next answer, too, and says so then.
         for _ in 0..LOG / (BLANK * BLANKS) {
-            let rows: Vec<Row> = rows(Some(&blank));
-            if database.write(&rows, None).await.is_err() {
+            if database.write(&blank, None).await.is_err() {
                 break;
             }
         }
-        let rows: Vec<Row> = rows(None);
-        let _ = database.write(&rows, None).await;
+        let _ = database.write(&rows(None), None).await;
     }
 
     /// Resolves when this element is the only one of the project that sends; until the lead is dropped.
