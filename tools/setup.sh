@@ -19,8 +19,9 @@ need() {
 }
 
 install_missing() {
-    # shellcheck disable=SC2086  # a list of packages
-    [ -z "$missing" ] || debian_install $missing
+    # Two commands may come from one package.
+    # shellcheck disable=SC2046,SC2086  # a list of packages
+    [ -z "$missing" ] || debian_install $(printf '%s\n' $missing | sort -u)
     missing=""
 }
 
