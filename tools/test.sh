@@ -73,10 +73,9 @@ with_collector() {
     COLLECTOR="$NATIVE_DIR/debug/collector" "$@" </dev/null
 }
 
-# ONNX_PYTHON runs improved models in onnxruntime. Two files at a time: most of the time they wait for the browser.
+# ONNX_PYTHON runs improved models in onnxruntime.
 e2e() {
-    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" \
-        with_collector node --test --test-concurrency=2 --test-reporter=tap tests/e2e/*.test.mjs
+    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" with_collector node --test --test-reporter=tap tests/e2e/*.test.mjs
 }
 
 # The presets whose servers are small; the others take minutes to install: make test-backends.
