@@ -1,24 +1,12 @@
 // Bytes on the wire: brotli at quality 11 (Node's zlib) of every file that a visitor downloads.
 import { readFile, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { brotliCompressSync, constants } from 'node:zlib';
+import { brotliSize } from '../../tools/brotli.mjs';
 import { failed, figure, say } from '../report.mjs';
-
-/** Size of the file after `brotli -q 11`. */
-function brotli(bytes) {
-  return brotliCompressSync(bytes, {
-    // The window is what the brotli program takes by default.
-    params: {
-      [constants.BROTLI_PARAM_QUALITY]: 11,
-      [constants.BROTLI_PARAM_LGWIN]: 24,
-      [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-    },
-  }).length;
-}
 
 async function total(files) {
   let bytes = 0;
-  for (const file of files) bytes += brotli(await readFile(file));
+  for (const file of files) bytes += await brotliSize(await readFile(file));
   return bytes;
 }
 
