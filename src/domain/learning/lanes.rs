@@ -2,44 +2,13 @@
 //!
 //! The order of additions is written out and never depends on the machine: native and Wasm give the same bits.
 
-/// How many sums share each load of `a`.
+/// How many vectors share each load of a row.
 const SHARED: usize = 4;
 /// Numbers of a matrix that are multiplied with all vectors before the next: 32 kB of f64.
 const BLOCK: usize = 4096;
 
-macro_rules! fours {
-    ($number:ty, $sum:ty) => {
-        impl Fours for $number {
-            #[inline(always)]
-            fn dot4(a: &[$number], b: [&[$number]; SHARED]) -> [$number; SHARED] {
-                let n = a.len();
-                let (a, a_tail) = a.as_chunks::<4>();
-                let [(b0, b0_tail), (b1, b1_tail), (b2, b2_tail), (b3, b3_tail)] =
-                    b.map(|b| b[..n].as_chunks::<4>());
-                let (mut s0, mut s1, mut s2, mut s3) = <($sum, $sum, $sum, $sum)>::default();
-                // One by one and no array of sums: where the compiler is told to save space, as for the worker,
-                // it would keep one in memory.
-                for ((((a, b0), b1), b2), b3) in a.iter().zip(b0).zip(b1).zip(b2).zip(b3) {
-                    s0 = s0.and(a, b0);
-                    s1 = s1.and(a, b1);
-                    s2 = s2.and(a, b2);
-                    s3 = s3.and(a, b3);
-                }
-                let total = |sum: $sum, tail: &[$number]| {
-                    let [s, t, u, v] = sum.lanes();
-                    let rest: $number = a_tail.iter().zip(tail).map(|(a, b)| a * b).sum();
-                    ((s + u) + (t + v)) + rest
-                };
-                [total(s0, b0_tail), total(s1, b1_tail), total(s2, b2_tail), total(s3, b3_tail)]
-            }
-        }
-    };
-}
-fours!(f64, imp::Wide);
-fours!(f32, imp::Narrow);
-
-/// Four lanes of a sum: Wasm vectors, since the compiler makes none of arrays when it saves space (the worker took
-/// four times as long), or an array where there are none.
+/// Sums in lanes: Wasm vectors, since the compiler makes none of arrays when it saves space (the worker took four
+/// times as long), or arrays where there are none.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod imp {
     use std::arch::wasm32::{
@@ -47,46 +16,37 @@ mod imp {
         v128,
     };
 
+    /// Two sums of f64.
     #[derive(Clone, Copy)]
-    pub(super) struct Wide(v128, v128);
+    pub(super) struct Two(v128);
 
-    impl Default for Wide {
-        fn default() -> Self {
-            Self(f64x2(0.0, 0.0), f64x2(0.0, 0.0))
-        }
-    }
-
-    impl Wide {
+    impl Two {
         #[inline(always)]
-        pub(super) fn and(self, a: &[f64; 4], b: &[f64; 4]) -> Self {
-            Self(
-                f64x2_add(self.0, f64x2_mul(f64x2(a[0], a[1]), f64x2(b[0], b[1]))),
-                f64x2_add(self.1, f64x2_mul(f64x2(a[2], a[3]), f64x2(b[2], b[3]))),
-            )
+        pub(super) fn zero() -> Self {
+            Self(f64x2(0.0, 0.0))
         }
 
         #[inline(always)]
-        pub(super) fn lanes(self) -> [f64; 4] {
-            let Self(low, high) = self;
-            [
-                f64x2_extract_lane::<0>(low),
-                f64x2_extract_lane::<1>(low),
-                f64x2_extract_lane::<0>(high),
-                f64x2_extract_lane::<1>(high),
-            ]
+        pub(super) fn and(self, a: &[f64; 2], b: &[f64; 2]) -> Self {
+            Self(f64x2_add(self.0, f64x2_mul(f64x2(a[0], a[1]), f64x2(b[0], b[1]))))
+        }
+
+        #[inline(always)]
+        pub(super) fn lanes(self) -> [f64; 2] {
+            [f64x2_extract_lane::<0>(self.0), f64x2_extract_lane::<1>(self.0)]
         }
     }
 
+    /// Four sums of f32.
     #[derive(Clone, Copy)]
-    pub(super) struct Narrow(v128);
+    pub(super) struct Four(v128);
 
-    impl Default for Narrow {
-        fn default() -> Self {
+    impl Four {
+        #[inline(always)]
+        pub(super) fn zero() -> Self {
             Self(f32x4(0.0, 0.0, 0.0, 0.0))
         }
-    }
 
-    impl Narrow {
         #[inline(always)]
         pub(super) fn and(self, a: &[f32; 4], b: &[f32; 4]) -> Self {
             let (a, b) = (f32x4(a[0], a[1], a[2], a[3]), f32x4(b[0], b[1], b[2], b[3]));
@@ -107,56 +67,113 @@ mod imp {
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod imp {
-    #[derive(Clone, Copy, Default)]
-    pub(super) struct Lanes<T>([T; 4]);
+    #[derive(Clone, Copy)]
+    pub(super) struct Lanes<T, const N: usize>([T; N]);
 
-    pub(super) type Wide = Lanes<f64>;
-    pub(super) type Narrow = Lanes<f32>;
+    pub(super) type Two = Lanes<f64, 2>;
+    pub(super) type Four = Lanes<f32, 4>;
 
-    impl<T: Copy + std::ops::Add<Output = T> + std::ops::Mul<Output = T>> Lanes<T> {
+    impl<T: Copy + Default + std::ops::AddAssign + std::ops::Mul<Output = T>, const N: usize> Lanes<T, N> {
         #[inline(always)]
-        pub(super) fn and(self, a: &[T; 4], b: &[T; 4]) -> Self {
-            let [s, t, u, v] = self.0;
-            Self([s + a[0] * b[0], t + a[1] * b[1], u + a[2] * b[2], v + a[3] * b[3]])
+        pub(super) fn zero() -> Self {
+            Self([T::default(); N])
         }
 
         #[inline(always)]
-        pub(super) fn lanes(self) -> [T; 4] {
+        pub(super) fn and(mut self, a: &[T; N], b: &[T; N]) -> Self {
+            for i in 0..N {
+                self.0[i] += a[i] * b[i];
+            }
+            self
+        }
+
+        #[inline(always)]
+        pub(super) fn lanes(self) -> [T; N] {
             self.0
         }
     }
 }
 
-/// Numbers that are added up in fours.
-pub(super) trait Fours: Copy + Default {
-    /// Four dot products of `a`, over its length; each depends on its own numbers only.
-    fn dot4(a: &[Self], b: [&[Self]; SHARED]) -> [Self; SHARED];
+use imp::{Four, Two};
+
+/// The dot products of two rows with four vectors of their length; each depends on its own numbers only.
+///
+/// Two by four: eight sums hide the time that an addition takes, and six loads serve eight products.
+#[inline(always)]
+fn tile(rows: [&[f64]; 2], vectors: [&[f64]; SHARED]) -> [[f64; SHARED]; 2] {
+    let n = rows[0].len();
+    let [r, s] = rows;
+    let [b, c, d, e] = vectors;
+    // One by one and no array of sums: where the compiler is told to save space, as for the worker, it would keep
+    // one in memory.
+    let ((r, r_rest), (s, s_rest)) = (r.as_chunks::<2>(), s[..n].as_chunks::<2>());
+    let ((b, b_rest), (c, c_rest)) = (b[..n].as_chunks::<2>(), c[..n].as_chunks::<2>());
+    let ((d, d_rest), (e, e_rest)) = (d[..n].as_chunks::<2>(), e[..n].as_chunks::<2>());
+    let (mut rb, mut rc, mut rd, mut re) = (Two::zero(), Two::zero(), Two::zero(), Two::zero());
+    let (mut sb, mut sc, mut sd, mut se) = (Two::zero(), Two::zero(), Two::zero(), Two::zero());
+    for (((((r, s), b), c), d), e) in r.iter().zip(s).zip(b).zip(c).zip(d).zip(e) {
+        (rb, sb) = (rb.and(r, b), sb.and(s, b));
+        (rc, sc) = (rc.and(r, c), sc.and(s, c));
+        (rd, sd) = (rd.and(r, d), sd.and(s, d));
+        (re, se) = (re.and(r, e), se.and(s, e));
+    }
+    [
+        [
+            total(rb, r_rest, b_rest),
+            total(rc, r_rest, c_rest),
+            total(rd, r_rest, d_rest),
+            total(re, r_rest, e_rest),
+        ],
+        [
+            total(sb, s_rest, b_rest),
+            total(sc, s_rest, c_rest),
+            total(sd, s_rest, d_rest),
+            total(se, s_rest, e_rest),
+        ],
+    ]
+}
+
+/// The lanes of a sum and what was left of an odd length.
+#[inline(always)]
+fn total(sum: Two, a_rest: &[f64], b_rest: &[f64]) -> f64 {
+    let [even, odd] = sum.lanes();
+    let whole = even + odd;
+    match (a_rest, b_rest) {
+        ([a], [b]) => whole + a * b,
+        _ => whole,
+    }
 }
 
 /// Σ aᵢbᵢ over the length of `a`.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    f64::dot4(a, [b, b, b, b])[0]
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<2>(), b[..a.len()].as_chunks::<2>());
+    let sum = a.iter().zip(b).fold(Two::zero(), |sum, (a, b)| sum.and(a, b));
+    total(sum, a_rest, b_rest)
 }
 
 /// `a` (rows × `cols`) times each of the vectors in `v` (any number × `cols`): `out` has that number × rows.
-pub(super) fn product<T: Fours>(a: &[T], cols: usize, v: &[T], out: &mut [T]) {
+pub(super) fn product(a: &[f64], cols: usize, v: &[f64], out: &mut [f64]) {
     if cols == 0 {
-        out.fill(T::default());
+        out.fill(0.0);
         return;
     }
     let rows = a.len() / cols;
     let vectors = v.len() / cols;
     let vector = |k: usize| &v[k * cols..(k + 1) * cols];
     // A block of rows stays in the nearest cache while all the vectors pass by.
-    let block = (BLOCK / cols).max(1);
+    let block = (BLOCK / cols).max(2) & !1;
     for (nth, some) in a.chunks(block * cols).enumerate() {
         for k in (0..vectors).step_by(SHARED) {
             let at = |more: usize| vector((k + more).min(vectors - 1));
             let group = [at(0), at(1), at(2), at(3)];
-            for (i, row) in some.chunks_exact(cols).enumerate() {
-                let sums = T::dot4(row, group);
-                for (more, sum) in sums.into_iter().enumerate().take(vectors - k) {
-                    out[(k + more) * rows + nth * block + i] = sum;
+            for (pair, both) in some.chunks(2 * cols).enumerate() {
+                let count = both.len() / cols;
+                let sums = tile([&both[..cols], &both[(count - 1) * cols..]], group);
+                let first = nth * block + 2 * pair;
+                for (more, sums) in sums.into_iter().enumerate().take(count) {
+                    for (of, sum) in sums.into_iter().enumerate().take(vectors - k) {
+                        out[(k + of) * rows + first + more] = sum;
+                    }
                 }
             }
         }
@@ -181,9 +198,26 @@ pub(super) fn dots_f32(x: &[f32], rows: &[f32], mut each: impl FnMut(f32)) {
     for group in rows.chunks(SHARED * width) {
         let count = group.len() / width;
         let row = |k: usize| &group[k.min(count - 1) * width..][..width];
-        let sums = f32::dot4(x, [row(0), row(1), row(2), row(3)]);
-        sums.into_iter().take(count).for_each(&mut each);
+        four_f32(x, [row(0), row(1), row(2), row(3)]).into_iter().take(count).for_each(&mut each);
     }
+}
+
+#[inline(always)]
+fn four_f32(x: &[f32], [b, c, d, e]: [&[f32]; SHARED]) -> [f32; SHARED] {
+    let n = x.len();
+    let ((x, x_rest), (b, b_rest)) = (x.as_chunks::<4>(), b[..n].as_chunks::<4>());
+    let ((c, c_rest), (d, d_rest)) = (c[..n].as_chunks::<4>(), d[..n].as_chunks::<4>());
+    let (e, e_rest) = e[..n].as_chunks::<4>();
+    let (mut xb, mut xc, mut xd, mut xe) = (Four::zero(), Four::zero(), Four::zero(), Four::zero());
+    for ((((x, b), c), d), e) in x.iter().zip(b).zip(c).zip(d).zip(e) {
+        (xb, xc, xd, xe) = (xb.and(x, b), xc.and(x, c), xd.and(x, d), xe.and(x, e));
+    }
+    let total = |sum: Four, rest: &[f32]| {
+        let [s, t, u, v] = sum.lanes();
+        let rest: f32 = x_rest.iter().zip(rest).map(|(x, y)| x * y).sum();
+        ((s + u) + (t + v)) + rest
+    };
+    [total(xb, b_rest), total(xc, c_rest), total(xd, d_rest), total(xe, e_rest)]
 }
 
 #[cfg(test)]

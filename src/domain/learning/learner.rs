@@ -9,7 +9,7 @@ use super::super::label::LabelId;
 use super::super::prediction::{Activation, Prediction, ScoreScale, Temperature, activated, logit};
 use super::calibration::{Held, expected_calibration_error, fit_temperature, log_loss};
 use super::head::{ENOUGH_TO_CHOOSE, Example, FitRules, Head, HeadKind, STRENGTHS, fit_on};
-use super::lanes::dot;
+use super::lanes::product;
 use super::memory::{Memory, as_kept};
 use super::slips::{FOLDS, Judged, Slip, find_slips};
 
@@ -29,6 +29,12 @@ pub const ENOUGH_TO_CALIBRATE: usize = 20;
 
 /// The most answers on which the strength of the pull is chosen.
 const MOST_TO_CHOOSE: usize = 256;
+
+/// How far a head may be from its optimum while the strength is chosen: far below the standard error that decides.
+const TOLERANCE_TO_CHOOSE: f64 = 1e-3;
+
+/// New rows that are multiplied with all before them at a time.
+const MULTIPLIED: usize = 32;
 
 /// Bins of the calibration error: as Guo et al. 2017.
 const BINS: usize = 15;
@@ -559,7 +565,7 @@ impl Learner {
 
     /// The head that these answers teach, with the strength of the pull that the first of them warrant.
     fn fit(&self, taught: &[Taught]) -> Standing {
-        self.fit_with(taught, self.strength(taught))
+        self.fit_with(taught, &FitRules { l2: self.strength(taught), ..self.rules.fit })
     }
 
     /// How strongly the head is pulled to the model.
@@ -592,11 +598,12 @@ impl Learner {
     fn choose(&self, taught: &[Taught]) -> Option<f64> {
         let mut losses: Vec<Vec<f64>> = Vec::with_capacity(STRENGTHS.len());
         for l2 in STRENGTHS {
+            let rules = FitRules { l2, tolerance: TOLERANCE_TO_CHOOSE, ..self.rules.fit };
             let mut all = vec![0.0; taught.len()];
             for fold in 0..FOLDS {
                 let rest: Vec<Taught> =
                     taught.iter().enumerate().filter(|(i, _)| i % FOLDS != fold).map(|(_, t)| *t).collect();
-                let standing = self.fit_with(&rest, l2);
+                let standing = self.fit_with(&rest, &rules);
                 for (i, (key, label, _)) in taught.iter().enumerate().filter(|(i, _)| i % FOLDS == fold) {
                     all[i] = self.loss(&standing, *key, *label)?;
                 }
@@ -630,7 +637,7 @@ impl Learner {
         Some(log_loss(&scratch.logits, usize::from(label.0), t, self.rules.activation).min(ABSENT))
     }
 
-    fn fit_with(&self, taught: &[Taught], l2: f64) -> Standing {
+    fn fit_with(&self, taught: &[Taught], rules: &FitRules) -> Standing {
         let part = self.part(taught);
         let labels: Vec<usize> = (0..self.labels).filter(|k| part[*k]).collect();
         let mut standing = Standing { answers: taught.len(), head: self.start.head.clone(), part };
@@ -660,8 +667,7 @@ impl Learner {
             .collect();
         let dots = self.dots.among(taught.iter().map(|(key, _, stamp)| (*key, *stamp)));
         let prior = self.start.head.only(&labels);
-        let rules = FitRules { l2, ..self.rules.fit };
-        let part = fit_on(&prior, &examples, dots, self.rules.activation, &rules);
+        let part = fit_on(&prior, &examples, dots, self.rules.activation, rules);
         standing.head = self.start.head.with_rows(&labels, &part);
         standing
     }
@@ -676,24 +682,36 @@ impl Learner {
         let of: Vec<_> = taught.iter().map(|(key, _, stamp)| (*key, *stamp)).collect();
         let places = self.dots.places();
         let old: Vec<Option<usize>> = of.iter().map(|item| places.get(item).copied()).collect();
-        let mut all = Vec::with_capacity(of.len() * width);
+        let n = of.len();
+        // What is known first, so that each block of new ones needs only what stands before its end: the products
+        // are the same either way round.
+        let (mut order, new): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| old[*i].is_some());
+        let known = order.len();
+        order.extend(new);
+        let mut all = Vec::with_capacity(n * width);
         let mut features = Vec::new();
-        for (key, _) in &of {
-            let Some(row) = self.memory.get(*key) else { continue };
+        for i in &order {
+            let Some(row) = self.memory.get(of[*i].0) else { continue };
             row.features(&mut features);
             all.extend(features.iter().map(|x| f64::from(*x)));
         }
-        let n = of.len();
         let mut dots = vec![0.0; n * n];
-        let row = |i: usize| &all[i * width..(i + 1) * width];
-        for i in 0..n {
-            for j in 0..=i {
-                let x = match (old[i], old[j]) {
-                    (Some(a), Some(b)) => self.dots.dots[a * self.dots.of.len() + b],
-                    _ => dot(row(i), row(j)),
-                };
-                dots[i * n + j] = x;
-                dots[j * n + i] = x;
+        for (i, a) in old.iter().enumerate() {
+            for (j, b) in old.iter().enumerate() {
+                if let (Some(a), Some(b)) = (a, b) {
+                    dots[i * n + j] = self.dots.dots[a * self.dots.of.len() + b];
+                }
+            }
+        }
+        for from in (known..n).step_by(MULTIPLIED) {
+            let to = (from + MULTIPLIED).min(n);
+            let mut block = vec![0.0; (to - from) * to];
+            product(&all[..to * width], width, &all[from * width..to * width], &mut block);
+            for (i, row) in order[from..to].iter().zip(block.chunks_exact(to)) {
+                for (j, x) in order.iter().zip(row) {
+                    dots[i * n + j] = *x;
+                    dots[j * n + i] = *x;
+                }
             }
         }
         self.dots = Dots { of, dots };
