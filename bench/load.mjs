@@ -1,10 +1,10 @@
 // The collector under load on loopback: JSON lines on stdout, as `make bench` prints them. Arguments: docs/scale.md.
 //
-//   node bench/load.mjs [sqlite] [postgres] [fleet] [work] [records=N] [senders=N] [batch=N]
+//   node bench/load.mjs [sqlite] [postgres] [fleet] [standby] [work] [records=N] [senders=N] [batch=N]
 //
 // COLLECTOR names the binary. PostgreSQL is Debian's, started in a temporary folder with its usual settings: every
 // commit waits for the disk.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { failed, figure, missedTargets, say } from './report.mjs';
 import { quantile, significant } from './stats.mjs';
 
-const PARTS = ['sqlite', 'postgres', 'fleet', 'work'];
+const PARTS = ['sqlite', 'postgres', 'fleet', 'standby', 'work'];
 const numbers = { records: 100_000, senders: 20, batch: 50 };
 const parts = new Set();
 for (const word of process.argv.slice(2)) {
@@ -50,8 +50,8 @@ async function collector(args, env = {}) {
   return { url, kill: () => child.kill('SIGKILL'), close: () => (child.kill(), ended) };
 }
 
-/** A PostgreSQL of its own; it refuses to run as root, who gives it to nobody. */
-async function postgres() {
+/** A PostgreSQL of its own, or a standby of `primary`; it refuses to run as root, who gives it to nobody. */
+async function postgres(primary) {
   const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql').sort() : [];
   if (versions.length === 0) throw new Error('no PostgreSQL: tools/setup.sh test installs it');
   const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`;
@@ -62,12 +62,15 @@ async function postgres() {
       server.close(() => resolve(free));
     });
   });
+  const makes = primary
+    ? [`${bin}/pg_basebackup`, '-h', '127.0.0.1', '-p', String(primary.port), '-U', 'hitl', '-R', '-c', 'fast']
+    : [`${bin}/initdb`, '-U', 'hitl', '-A', 'trust', '-E', 'UTF8', '--locale=C'];
   const root = process.getuid() === 0;
   if (root) execFileSync('chown', ['nobody', folder]);
   const as = root ? ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups', 'env', 'HOME=/nonexistent'] : ['env'];
   const [first, ...rest] = as;
   const options = { cwd: folder, stdio: 'ignore' };
-  execFileSync(first, [...rest, `${bin}/initdb`, '-D', `${folder}/db`, '-U', 'hitl', '-A', 'trust', '-E', 'UTF8', '--locale=C'], options);
+  execFileSync(first, [...rest, ...makes, '-D', `${folder}/db`], options);
   const child = spawn(first, [...rest, `${bin}/postgres`, '-D', `${folder}/db`, '-k', folder, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'], options);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const psql = (database, sql) =>
@@ -81,9 +84,26 @@ async function postgres() {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
+  if (primary) {
+    // From here on a commit of the primary is answered when the standby has it on its disk too.
+    primary.psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.psql('postgres', 'SELECT pg_reload_conf()');
+    while (primary.psql('postgres', "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").trim() !== '1') {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
   let made = 0;
   return {
     version: versions.at(-1),
+    port,
+    psql,
+    /** As if its machine were gone: the server with all of its processes. */
+    kill() {
+      const [pid] = readFileSync(`${folder}/db/postmaster.pid`, 'utf8').split('\n');
+      const all = [pid, ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')];
+      // One of them may have ended meanwhile.
+      spawnSync('kill', ['-KILL', ...all], { stdio: 'ignore' });
+    },
     database() {
       made += 1;
       psql('postgres', `CREATE DATABASE load${made}`);
@@ -116,12 +136,15 @@ async function pour(urls, onStored = () => {}) {
   const waits = [];
   let stored = 0;
   let retried = 0;
+  let last = performance.now();
+  let pause = 0;
   // Made beforehand: what is measured is the collector.
   const bodies = [];
   for (let n = 0; n < records; n += batch) {
     bodies.push(Array.from({ length: Math.min(batch, records - n) }, (_, i) => recordOf(n + i)).join('\n'));
   }
   const begun = performance.now();
+  last = begun;
   let next = 0;
   await Promise.all(Array.from({ length: senders }, async (_, sender) => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -129,7 +152,8 @@ async function pour(urls, onStored = () => {}) {
     while (next < bodies.length) {
       const body = bodies[next];
       next += 1;
-      for (let attempt = 0; ; attempt += 1) {
+      const since = performance.now();
+      for (;;) {
         const sent = performance.now();
         let answer = null;
         try {
@@ -139,21 +163,25 @@ async function pour(urls, onStored = () => {}) {
         }
         if (answer?.status === 200) {
           waits.push(performance.now() - sent);
+          pause = Math.max(pause, performance.now() - last);
+          last = performance.now();
           const said = JSON.parse(answer.text);
           if (said.refused) throw new Error(`refused: ${answer.text.slice(0, 300)}`);
           stored += said.stored;
           onStored(stored);
           break;
         }
-        if (attempt > 200) throw new Error(`no collector takes the batch: ${answer?.status}`);
+        if (performance.now() - since > 60_000) throw new Error(`no collector takes the batch: ${answer?.status} ${answer?.text}`);
         retried += 1;
         at += 1;
+        // Whoever is told to come back later leaves the machine to the others for a moment.
+        if (answer) await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
     agent.destroy();
   }));
   const seconds = (performance.now() - begun) / 1000;
-  return { seconds, retried, ...percentiles(waits) };
+  return { seconds, retried, longest_pause_ms: significant(pause), ...percentiles(waits) };
 }
 
 const percentiles = (waits) => ({ p50_ms: significant(quantile(waits, 0.5)), p95_ms: significant(quantile(waits, 0.95)) });
@@ -266,6 +294,27 @@ try {
     rate('collector.fleet_one_killed.records', run, { collectors: 3, killed: 1, requests_repeated: run.retried, postgres: server.version });
     await audit('collector.fleet_one_killed', three[0].url, { requests_repeated: run.retried });
   });
+  for (const lost of [false, true]) {
+    await part('standby', async () => {
+      const primary = keep(await postgres());
+      const { pathname } = new URL(primary.database());
+      const second = keep(await postgres(primary));
+      const url = `postgres://hitl@127.0.0.1:${primary.port},127.0.0.1:${second.port}${pathname}`;
+      const three = await Promise.all([0, 1, 2].map(() => collector([], { DATABASE_URL: url })));
+      three.forEach(keep);
+      let killed = false;
+      const run = await pour(three.map((one) => one.url), (stored) => {
+        if (!lost || killed || stored < records / 3) return;
+        killed = true;
+        primary.kill();
+        second.psql('postgres', 'SELECT pg_promote(wait => false)');
+      });
+      const metric = lost ? 'collector.standby_promoted' : 'collector.standby';
+      const more = { collectors: 3, postgres: primary.version, requests_repeated: run.retried, longest_pause_ms: run.longest_pause_ms };
+      rate(`${metric}.records`, run, more);
+      await audit(metric, three[0].url);
+    });
+  }
   await part('work', async () => {
     const one = keep(await collector(['--data', join(data, 'work'), '--answers-per-item', '3']));
     await handOut('collector.sqlite.work', one);

@@ -15,8 +15,9 @@ Usage: collector --data <folder> [options]
        DATABASE_URL=postgres://user:password@host/name collector [options]
 
   --data <folder>        where the records are kept (records.sqlite); made if it does not exist
-  --database <url>       keep them in PostgreSQL: several collectors may share one database. Better given
-                         as DATABASE_URL, as everybody on this machine can read a command line;
+  --database <url>       keep them in PostgreSQL: several collectors may share one database, and of several
+                         hosts (//one,two/) the one that takes changes is used. Better given as
+                         DATABASE_URL, as everybody on this machine can read a command line;
                          --data wins over DATABASE_URL. The connection is not encrypted (no TLS)
   --connections <number> connections to PostgreSQL at most (default 8)
   --dir <folder>         static files to serve under /, such as dist

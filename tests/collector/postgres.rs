@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 /// A server that runs until it is dropped, or this process ends in whatever way.
 pub struct Server {
@@ -26,27 +27,62 @@ fn programs() -> PathBuf {
 }
 
 impl Server {
-    /// Starts one on a free port. The server refuses to run as root, who gives it to `nobody`.
+    /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::run("initdb -U hitl -A trust -E UTF8 --locale=C --no-sync")
+    }
+
+    /// Starts a standby of this one, which has every commit before the commit's answer.
+    pub fn standby(&self) -> Self {
+        let standby = Self::run(&format!("pg_basebackup -h 127.0.0.1 -p {} -U hitl -R -c fast", self.port));
+        // After the copy, so that the standby, once promoted, waits for nobody.
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        while self.sql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+            != "1\n"
+        {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        standby
+    }
+
+    /// As if its machine were gone: the server with all of its processes.
+    pub fn kill(&self) {
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let lines = read(&self.folder.path().join("db/postmaster.pid"));
+        let server = lines.lines().next().unwrap();
+        let children = read(Path::new(&format!("/proc/{server}/task/{server}/children")));
+        // One of them may have ended meanwhile.
+        let all = children.split_whitespace();
+        Command::new("kill").args(["-KILL", server]).args(all).stderr(Stdio::null()).status().unwrap();
+    }
+
+    /// The standby becomes the server that takes changes.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("postgres", "SELECT pg_promote()"), "t\n");
+    }
+
+    /// Runs one on what the program `made_by` makes. The server refuses to run as root, who gives it to `nobody`.
+    fn run(made_by: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("hitl-pg-").tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let script = r#"
             set -e
-            bin=$1 folder=$2 port=$3
+            bin=$1 folder=$2 port=$3 made_by=$4
             as=
             if [ "$(id -u)" = 0 ]; then
                 chown nobody "$folder"
                 as='setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/nonexistent'
             fi
             cd "$folder"
-            $as "$bin/initdb" -D "$folder/db" -U hitl -A trust -E UTF8 --locale=C --no-sync >"$folder/initdb.log" 2>&1
+            $as "$bin/"$made_by -D "$folder/db" >"$folder/made.log" 2>&1
             $as "$bin/postgres" -D "$folder/db" -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 \
                 -c max_connections=200 -c fsync=off -c log_min_messages=fatal 2>"$folder/log" &
             until $as "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do sleep 0.1; done
             echo ready
             read -r _ || true
-            kill -INT $!
-            wait
+            kill -INT $! 2>/dev/null || true
+            wait || true
             rm -rf "$folder"
         "#;
         let mut shell = Command::new("sh")
@@ -54,6 +90,7 @@ impl Server {
             .arg(programs())
             .arg(folder.path())
             .arg(port.to_string())
+            .arg(made_by)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts,
 };
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, IsolationLevel, NoTls};
 
@@ -125,7 +125,11 @@ impl Postgres {
         if config.get_hosts().is_empty() {
             return Err(OpenError::Address("no host".into()));
         }
-        config.connect_timeout(Duration::from_secs(5));
+        // Of several servers the one that takes changes: after a failover another one. A server that does not answer
+        // at all must leave time for the others.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
+        config.connect_timeout(PATIENCE / hosts);
         config.tcp_user_timeout(Duration::from_secs(30));
         if config.get_application_name().is_none() {
             config.application_name("hitl-labeler collector");
@@ -479,15 +483,15 @@ fn said(why: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Host and name of the database; never the password.
+/// Hosts and name of the database; never the password.
 fn name(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
+    let host = |host: &Host| match host {
+        Host::Tcp(host) => host.clone(),
         #[cfg(unix)]
-        Some(Host::Unix(path)) => path.display().to_string(),
-        _ => String::new(),
+        Host::Unix(path) => path.display().to_string(),
     };
-    format!("{} at {host}", config.get_dbname().or(config.get_user()).unwrap_or("(unnamed)"))
+    let hosts: Vec<_> = config.get_hosts().iter().map(host).collect();
+    format!("{} at {}", config.get_dbname().or(config.get_user()).unwrap_or("(unnamed)"), hosts.join(", "))
 }
 
 #[cfg(test)]
