@@ -383,6 +383,30 @@ proptest! {
     }
 }
 
+/// As many answers as a person gives in an hour: more than are multiplied with one another at a time.
+#[test]
+fn seventy_answers_one_by_one_with_some_taken_back_teach_what_they_teach_at_once() {
+    let rules = classifier(4, 80);
+    let (mut one_by_one, mut at_once) = (Learner::new(rules.clone()), Learner::new(rules.clone()));
+    for i in 0..90 {
+        let (scores, features) = row(i, &rules);
+        one_by_one.take(key(i), &scores, &features);
+        at_once.take(key(i), &scores, &features);
+    }
+    for i in 0..90 {
+        one_by_one.answer(key(i), train(i % 4));
+        if i % 7 == 0 {
+            one_by_one.learn();
+        }
+        if i % 9 == 8 {
+            one_by_one.answer(key(i - 4), None);
+        }
+    }
+    (0..90).filter(|i| i % 9 != 4).for_each(|i| at_once.answer(key(i), train(i % 4)));
+    assert_eq!(said(&mut one_by_one), said(&mut at_once));
+    assert_eq!(at_once.answers(), 80);
+}
+
 #[test]
 fn a_version_grows_with_each_change_and_never_without_one() {
     let mut learner = Learner::new(classifier(2, 2));

@@ -157,6 +157,7 @@ pub(super) fn product(a: &[f64], cols: usize, v: &[f64], out: &mut [f64]) {
         out.fill(0.0);
         return;
     }
+    debug_assert!(a.len().is_multiple_of(cols) && v.len().is_multiple_of(cols));
     let rows = a.len() / cols;
     let vectors = v.len() / cols;
     let vector = |k: usize| &v[k * cols..(k + 1) * cols];
@@ -168,11 +169,11 @@ pub(super) fn product(a: &[f64], cols: usize, v: &[f64], out: &mut [f64]) {
             let group = [at(0), at(1), at(2), at(3)];
             for (pair, both) in some.chunks(2 * cols).enumerate() {
                 let count = both.len() / cols;
-                let sums = tile([&both[..cols], &both[(count - 1) * cols..]], group);
                 let first = nth * block + 2 * pair;
-                for (more, sums) in sums.into_iter().enumerate().take(count) {
-                    for (of, sum) in sums.into_iter().enumerate().take(vectors - k) {
-                        out[(k + of) * rows + first + more] = sum;
+                let sums = tile([&both[..cols], &both[(count - 1) * cols..]], group);
+                for (row, sums) in sums.iter().enumerate().take(count) {
+                    for (of, sum) in sums.iter().enumerate().take(vectors - k) {
+                        out[(k + of) * rows + first + row] = *sum;
                     }
                 }
             }
@@ -223,6 +224,28 @@ fn four_f32(x: &[f32], [b, c, d, e]: [&[f32]; SHARED]) -> [f32; SHARED] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Rows, columns, vectors: more than a block, an odd last row, one alone.
+    #[test]
+    #[allow(clippy::cast_precision_loss)]
+    fn a_product_of_every_shape_is_right() {
+        for (rows, cols, vectors) in
+            [(5, 1500, 5), (1, 7, 1), (1, 5000, 2), (103, 40, 1), (9, 4096, 3), (3, 1, 9)]
+        {
+            let number = |i: usize| (i * 37 % 101) as f64 / 7.0 - 5.0;
+            let a: Vec<f64> = (0..rows * cols).map(number).collect();
+            let v: Vec<f64> = (0..vectors * cols).map(|i| number(i + 11)).collect();
+            let mut out = vec![f64::NAN; vectors * rows];
+            product(&a, cols, &v, &mut out);
+            for (k, v) in v.chunks_exact(cols).enumerate() {
+                for (i, a) in a.chunks_exact(cols).enumerate() {
+                    let plain: f64 = a.iter().zip(v).map(|(x, y)| x * y).sum();
+                    assert!((out[k * rows + i] - plain).abs() < 1e-7, "{rows} {cols} {vectors}: {k} {i}");
+                    assert_eq!(out[k * rows + i].to_bits(), dot(v, a).to_bits(), "either way round");
+                }
+            }
+        }
+    }
 
     #[test]
     #[allow(clippy::cast_precision_loss)]

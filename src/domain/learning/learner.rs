@@ -30,11 +30,12 @@ pub const ENOUGH_TO_CALIBRATE: usize = 20;
 /// The most answers on which the strength of the pull is chosen.
 const MOST_TO_CHOOSE: usize = 256;
 
-/// How far a head may be from its optimum while the strength is chosen: far below the standard error that decides.
+/// How far a head may be from its optimum while the strength is chosen: strengths whose losses differ by no more are
+/// as good as each other.
 const TOLERANCE_TO_CHOOSE: f64 = 1e-3;
 
 /// New rows that are multiplied with all before them at a time.
-const MULTIPLIED: usize = 32;
+const ROWS_AT_A_TIME: usize = 32;
 
 /// Bins of the calibration error: as Guo et al. 2017.
 const BINS: usize = 15;
@@ -598,7 +599,11 @@ impl Learner {
     fn choose(&self, taught: &[Taught]) -> Option<f64> {
         let mut losses: Vec<Vec<f64>> = Vec::with_capacity(STRENGTHS.len());
         for l2 in STRENGTHS {
-            let rules = FitRules { l2, tolerance: TOLERANCE_TO_CHOOSE, ..self.rules.fit };
+            let rules = FitRules {
+                l2,
+                tolerance: self.rules.fit.tolerance.max(TOLERANCE_TO_CHOOSE),
+                ..self.rules.fit
+            };
             let mut all = vec![0.0; taught.len()];
             for fold in 0..FOLDS {
                 let rest: Vec<Taught> =
@@ -703,8 +708,8 @@ impl Learner {
                 }
             }
         }
-        for from in (known..n).step_by(MULTIPLIED) {
-            let to = (from + MULTIPLIED).min(n);
+        for from in (known..n).step_by(ROWS_AT_A_TIME) {
+            let to = (from + ROWS_AT_A_TIME).min(n);
             let mut block = vec![0.0; (to - from) * to];
             product(&all[..to * width], width, &all[from * width..to * width], &mut block);
             for (i, row) in order[from..to].iter().zip(block.chunks_exact(to)) {
