@@ -71,7 +71,7 @@ async function postgres(primary) {
   const [first, ...rest] = as;
   const options = { cwd: folder, stdio: 'ignore' };
   execFileSync(first, [...rest, ...makes, '-D', `${folder}/db`], options);
-  const child = spawn(first, [...rest, `${bin}/postgres`, '-D', `${folder}/db`, '-k', folder, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'], options);
+  const child = spawn(first, [...rest, `${bin}/postgres`, '-D', `${folder}/db`, '-k', folder, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'dynamic_shared_memory_type=mmap'], options);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const psql = (database, sql) =>
     execFileSync(`${bin}/psql`, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(port), '-U', 'hitl', '-d', database, '-c', sql], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -88,7 +88,8 @@ async function postgres(primary) {
     // From here on a commit of the primary is answered when the standby has it on its disk too.
     primary.psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = '*'");
     primary.psql('postgres', 'SELECT pg_reload_conf()');
-    while (primary.psql('postgres', "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").trim() !== '1') {
+    for (let tries = 0; primary.psql('postgres', "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").trim() !== '1'; tries += 1) {
+      if (tries > 600) throw new Error('the standby does not follow its primary');
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
@@ -99,10 +100,12 @@ async function postgres(primary) {
     psql,
     /** As if its machine were gone: the server with all of its processes. */
     kill() {
-      const [pid] = readFileSync(`${folder}/db/postmaster.pid`, 'utf8').split('\n');
+      const [pid, , , , , , memory] = readFileSync(`${folder}/db/postmaster.pid`, 'utf8').split('\n');
       const all = [pid, ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')];
       // One of them may have ended meanwhile.
       spawnSync('kill', ['-KILL', ...all], { stdio: 'ignore' });
+      // It can no longer give its own mark in the system's shared memory back.
+      spawnSync('ipcrm', ['-m', memory.trim().split(/ +/).at(-1)], { stdio: 'ignore' });
     },
     database() {
       made += 1;
@@ -136,7 +139,7 @@ async function pour(urls, onStored = () => {}) {
   const waits = [];
   let stored = 0;
   let retried = 0;
-  let last = performance.now();
+  let last = 0;
   let pause = 0;
   // Made beforehand: what is measured is the collector.
   const bodies = [];

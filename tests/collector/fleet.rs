@@ -40,15 +40,25 @@ fn pour(urls: &[String], after_a_third: impl FnOnce()) -> usize {
                                 acknowledged.fetch_add(usize::try_from(BATCH).unwrap(), Ordering::SeqCst);
                                 break;
                             }
-                            _ => retried.fetch_add(1, Ordering::SeqCst),
-                        };
+                            Ok(answer) => assert_eq!(
+                                (answer.status, answer.header("retry-after")),
+                                (503, "5"),
+                                "{}",
+                                answer.text
+                            ),
+                            // Broken off.
+                            Err(_) => {}
+                        }
+                        retried.fetch_add(1, Ordering::SeqCst);
                         assert!(begun.elapsed() < Duration::from_secs(30), "nobody takes the batch");
                         std::thread::sleep(Duration::from_millis(20));
                     }
                 }
             });
         }
+        let begun = Instant::now();
         while acknowledged.load(Ordering::SeqCst) < usize::try_from(RECORDS / 3).unwrap() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no third is acknowledged");
             std::thread::sleep(Duration::from_millis(5));
         }
         after_a_third();
@@ -80,8 +90,10 @@ fn three_collectors_one_of_them_killed_lose_and_double_nothing() {
 fn a_server_that_is_lost_is_followed_by_its_standby_with_every_record_that_was_acknowledged() {
     let first = keep::Server::start();
     first.sql("postgres", "CREATE DATABASE records");
+    // An acknowledged record is on both servers all the same: the collector raises this.
+    first.sql("postgres", "ALTER DATABASE records SET synchronous_commit = local");
     let second = first.standby();
-    let url = format!("postgres://hitl@127.0.0.1:{},127.0.0.1:{}/records", second.port, first.port);
+    let url = either(&second, &first);
     let two: Vec<Collector> = (0..2)
         .map(|_| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
@@ -96,6 +108,35 @@ fn a_server_that_is_lost_is_followed_by_its_standby_with_every_record_that_was_a
     assert!(retried > 0, "nobody was under way at the killed one: nothing was tested");
     all_are_there(&two[0]);
     assert_eq!(second.sql("records", "SELECT count(*) FROM hitl_records"), format!("{RECORDS}\n"));
+}
+
+/// The address of two servers, of which one takes changes.
+fn either(one: &keep::Server, other: &keep::Server) -> String {
+    format!("postgres://hitl@127.0.0.1:{},127.0.0.1:{}/records", one.port, other.port)
+}
+
+#[test]
+fn a_server_that_takes_no_more_changes_is_left_for_the_one_that_does() {
+    let first = keep::Server::start();
+    first.sql("postgres", "CREATE DATABASE records");
+    let second = first.standby();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_collector"));
+    let collector = Collector::spawn(command.args(["--port", "0", "--database", &either(&first, &second)]));
+    assert_eq!(collector.send(JSON, record(1).to_string()).statuses(), ["stored"]);
+    first.fence();
+    second.promote();
+    let begun = Instant::now();
+    loop {
+        let sent = collector.send(JSON, record(2).to_string());
+        if sent.status == 200 {
+            assert_eq!(sent.statuses(), ["stored"]);
+            break;
+        }
+        assert_eq!((sent.status, sent.header("retry-after")), (503, "5"), "{}", sent.text);
+        assert!(begun.elapsed() < Duration::from_secs(20), "it stays at the server that it had");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(second.sql("records", "SELECT count(*) FROM hitl_records"), "2\n");
 }
 
 #[test]

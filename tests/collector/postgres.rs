@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A server that runs until it is dropped, or this process ends in whatever way.
 pub struct Server {
@@ -55,6 +55,16 @@ impl Server {
         // One of them may have ended meanwhile.
         let all = children.split_whitespace();
         Command::new("kill").args(["-KILL", server]).args(all).stderr(Stdio::null()).status().unwrap();
+        // It can no longer give its own mark in the system's shared memory back.
+        if let Some(mark) = lines.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
+            let _ = Command::new("ipcrm").args(["-m", mark]).stderr(Stdio::null()).status();
+        }
+    }
+
+    /// It goes on, and takes no more changes: so managers of clusters fence a server.
+    pub fn fence(&self) {
+        self.sql("postgres", "ALTER SYSTEM SET default_transaction_read_only = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// The standby becomes the server that takes changes.
@@ -77,7 +87,7 @@ impl Server {
             cd "$folder"
             $as "$bin/"$made_by -D "$folder/db" >"$folder/made.log" 2>&1
             $as "$bin/postgres" -D "$folder/db" -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 \
-                -c max_connections=200 -c fsync=off -c log_min_messages=fatal 2>"$folder/log" &
+                -c max_connections=200 -c fsync=off -c dynamic_shared_memory_type=mmap -c log_min_messages=fatal 2>"$folder/log" &
             until $as "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do sleep 0.1; done
             echo ready
             read -r _ || true

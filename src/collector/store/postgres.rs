@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts,
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, TimeoutType, Timeouts,
 };
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
@@ -125,12 +125,17 @@ impl Postgres {
         if config.get_hosts().is_empty() {
             return Err(OpenError::Address("no host".into()));
         }
-        // Of several servers the one that takes changes: after a failover another one. A server that does not answer
-        // at all must leave time for the others.
+        // Of several servers use the one that takes changes; after a failover that is another one. What accepts no
+        // connection, with two addresses even, must leave time for the others.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
-        config.connect_timeout(PATIENCE / hosts);
+        config.connect_timeout(PATIENCE / hosts.saturating_add(1));
+        // A server that vanishes without a word is given up after 30 s: while it owes us an acknowledgement by the
+        // first, while it owes us an answer by the others.
         config.tcp_user_timeout(Duration::from_secs(30));
+        config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(5));
+        config.keepalives_retries(4);
         if config.get_application_name().is_none() {
             config.application_name("hitl-labeler collector");
         }
@@ -167,6 +172,23 @@ impl Postgres {
     }
 
     pub(super) async fn put(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
+        self.changing(self.put_now(records)).await
+    }
+
+    /// Makes a change. Where the server can take none (any more), the connections to it are let go of: they may be
+    /// open still when it has become read-only, and new ones find the server that takes changes.
+    pub(super) async fn changing<T>(
+        &self,
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let done = change.await;
+        if matches!(done, Err(StoreError::Unreachable(_))) {
+            self.pool.retain(|_, _| false);
+        }
+        done
+    }
+
+    async fn put_now(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -367,13 +389,14 @@ pub(super) fn read_row(of: &tokio_postgres::Row) -> Result<Row, StoreError> {
 
 /// What every new connection is told.
 async fn prepare(client: &deadpool_postgres::ClientWrapper) -> Result<(), tokio_postgres::Error> {
-    // An answer promises that the record is on the disk. What is stricter than "on" stays.
+    // An answer promises that the record is on the disk, and on that of a synchronous standby. What is stricter
+    // than "on" stays.
     // And a plan is made for what the tables hold now: one that was kept from when they were empty would read all
     // of them for every item. Compiling it would take longer than all of these statements do.
     client
         .batch_execute(
             "SELECT set_config('synchronous_commit', 'on', false)
-             WHERE current_setting('synchronous_commit') = 'off';
+             WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write');
              SELECT set_config('plan_cache_mode', 'force_custom_plan', false)
              WHERE current_setting('plan_cache_mode', true) IS NOT NULL;
              SELECT set_config('jit', 'off', false) WHERE current_setting('jit', true) IS NOT NULL",
@@ -459,7 +482,8 @@ impl From<tokio_postgres::Error> for StoreError {
                 &SqlState::ADMIN_SHUTDOWN
                 | &SqlState::CRASH_SHUTDOWN
                 | &SqlState::CANNOT_CONNECT_NOW
-                | &SqlState::TOO_MANY_CONNECTIONS,
+                | &SqlState::TOO_MANY_CONNECTIONS
+                | &SqlState::READ_ONLY_SQL_TRANSACTION,
             ) => Self::Unreachable(said(&why)),
             None if why.is_closed() => Self::Unreachable(said(&why)),
             _ => Self::Failed(said(&why)),
@@ -470,6 +494,7 @@ impl From<tokio_postgres::Error> for StoreError {
 fn pool_words(why: &PoolError) -> String {
     match why {
         PoolError::Backend(why) => said(why),
+        PoolError::Timeout(TimeoutType::Create) => format!("no answer within {} s", PATIENCE.as_secs()),
         PoolError::Timeout(_) => format!("no connection became free within {} s", PATIENCE.as_secs()),
         why => why.to_string(),
     }
@@ -483,15 +508,23 @@ fn said(why: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Hosts and name of the database; never the password.
+/// Hosts, ports and name of the database; never the password.
 fn name(config: &Config) -> String {
-    let host = |host: &Host| match host {
-        Host::Tcp(host) => host.clone(),
-        #[cfg(unix)]
-        Host::Unix(path) => path.display().to_string(),
+    let ports = config.get_ports();
+    let host = |(at, host): (usize, &Host)| {
+        let host = match host {
+            Host::Tcp(host) => host.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        };
+        match ports.get(at).or(ports.first()) {
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        }
     };
-    let hosts: Vec<_> = config.get_hosts().iter().map(host).collect();
-    format!("{} at {}", config.get_dbname().or(config.get_user()).unwrap_or("(unnamed)"), hosts.join(", "))
+    let hosts: Vec<_> = config.get_hosts().iter().enumerate().map(host).collect();
+    let database = config.get_dbname().or(config.get_user()).unwrap_or("(unnamed)");
+    format!("{database} at {}", hosts.join(", "))
 }
 
 #[cfg(test)]

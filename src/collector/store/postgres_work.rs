@@ -41,14 +41,18 @@ SELECT r.* FROM unnest($1::text[]) AS w(id) CROSS JOIN LATERAL (
 
 impl Postgres {
     pub(super) async fn load(&self, items: Vec<Entry>, only: bool) -> Result<Loaded, StoreError> {
-        again(|| async {
+        self.changing(again(|| async {
             let mut client = self.client().await?;
             load(client.transaction().await?, &items, only).await
-        })
+        }))
         .await
     }
 
     pub(super) async fn hand_out(&self, wanted: Wanted) -> Result<Handed, StoreError> {
+        self.changing(self.hand_out_now(wanted)).await
+    }
+
+    async fn hand_out_now(&self, wanted: Wanted) -> Result<Handed, StoreError> {
         let mut looks = 1;
         loop {
             let found = {
