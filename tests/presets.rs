@@ -360,6 +360,29 @@ thread_local! {
 }
 
 #[test]
+fn rules_about_failures_alone_leave_success_to_what_else_is_configured() {
+    let to = |more: Value| {
+        let rules = json!([{"status": [404], "means": "again"}, {"status": [409], "means": "duplicate"}]);
+        let mut delivery = json!({"url": "https://example.org/records", "batch_size": 1, "answers": rules});
+        delivery.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        configured(json!({"labels": ["a", "b"], "delivery": delivery})).unwrap()
+    };
+    let means = |more: Value, status: u16, body: Value| {
+        let written = json!({"status": status, "type": "application/json", "body": body});
+        meant(&to(more), &answer(&written)).0
+    };
+    let nothing = json!({"ok": true});
+    let trusting = json!({"confirm": "status"});
+    assert_eq!(means(trusting.clone(), 200, nothing.clone()), json!("stored"));
+    assert_eq!(means(trusting.clone(), 409, nothing.clone()), json!("stored"));
+    assert_eq!(means(trusting, 404, nothing.clone()), json!("again"));
+    assert_eq!(means(json!({}), 200, nothing), json!("again"), "nothing names the records");
+    let results = json!({"results": {"path": "items", "stored": {"path": "ok", "is": true}}});
+    let said = json!({"items": [{"ok": true}]});
+    assert_eq!(means(results, 200, said), json!("stored"));
+}
+
+#[test]
 fn a_preset_is_small_and_as_its_schema_says() {
     let schema = jsonschema::validator_for(&read("www/schema/preset.v1.schema.json")).unwrap();
     let config = jsonschema::validator_for(&read("www/schema/config.v1.schema.json")).unwrap();

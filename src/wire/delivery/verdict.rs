@@ -199,6 +199,11 @@ impl Rule {
         Some(Self { status, body, html, means, why: path(&fields, "why") })
     }
 
+    /// Whether it speaks of a 2xx.
+    fn is_of_success(&self) -> bool {
+        self.status.iter().any(|(first, last)| *first <= 299 && *last >= 200)
+    }
+
     fn fits(&self, status: u16, page: bool, body: &Value) -> bool {
         self.status.iter().any(|(first, last)| (*first..=*last).contains(&status))
             && (self.html || !page || self.means != Means::Stored)
@@ -302,6 +307,8 @@ pub(super) fn judge(
         Some(results) => results.reply(&body, text, sent),
         None => stored(sent),
     };
+    // Rules about failures alone leave success to `results` or to `confirm`.
+    let say_what_is_stored = || rules.iter().any(|rule| rule.means == Means::Stored && rule.is_of_success());
     match rules.iter().find(|rule| rule.fits(*status, page, &body)) {
         Some(rule) => match rule.means {
             Means::Stored if (200..=299).contains(status) => all(),
@@ -317,7 +324,10 @@ pub(super) fn judge(
         },
         None if !(200..=299).contains(status) => reply_of(answer, sent, confirm),
         None if page => portal(),
-        None if results.is_some() && !rules.iter().any(|rule| rule.means == Means::Stored) => all(),
+        None if !say_what_is_stored() => match results {
+            Some(_) => all(),
+            None => reply_of(answer, sent, confirm),
+        },
         None => later("the server's answer is not the one that says that it has the records"),
     }
 }
