@@ -59,7 +59,7 @@ export interface HitlEvents {
   "hitl-corrected": { record: Record<string, unknown>; durable: boolean };
   /** The server has these records. */
   "hitl-delivered": { ids: string[] };
-  /** The figures were reckoned anew, while the page learns. */
+  /** The figures were reckoned anew: wherever there is a model, whether or not it learns. */
   "hitl-progress": Figures;
   /** There is a newer model; one that fits waits for takeNewer(), of another one `why` says what differs. */
   "hitl-model": { version: string; fits: boolean; why: string | null };
@@ -80,16 +80,18 @@ export class HitlLabeler extends HTMLElement {
   authorize: ((wish: {
     reason: "start" | "expired" | "refused" | "person"; status: number | undefined;
   }) => string | Promise<string>) | undefined;
-  acceptAt: number;
+  /** Undefined before the start; null while a target settles nothing. */
+  get acceptAt(): number | null | undefined;
+  set acceptAt(value: number);
   /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
    *  It stays when the element is moved or configured anew, until acceptAt is set. */
   target: number | null;
-  /** Before the first hitl-progress: promise, lesson and slips alone. Null before the start. */
+  /** Before the first hitl-progress, and without a model: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;
   readonly progress: Progress | null;
   readonly kernels: { purpose: string; name: string }[];
   /** How many items each threshold (default 0.50 to 1.00 in hundredths) would settle. */
-  coverage(at?: number[]): { predicted: number; settled: number[]; accept_at: number } | null;
+  coverage(at?: number[]): { predicted: number; settled: number[]; accept_at: number | null } | null;
   start(): void;
   pause(): void;
   undo(): void;
@@ -104,7 +106,10 @@ export class HitlLabeler extends HTMLElement {
   finish(): Promise<void>;
   /** Moves over to the newer model; answers stay. */
   takeNewer(): void;
-  /** The records; or what was learned: the ONNX file, its manifest, or the head alone. */
+  /**
+   * The records; or what was learned: the ONNX file, its manifest, or the head alone. The browser also saves it as a
+   * file, unless `save` is false.
+   */
   download(format?: "jsonl" | "csv" | "model" | "manifest" | "head", options?: { save?: boolean }): Promise<Blob>;
 }
 

@@ -206,9 +206,9 @@ pub struct Policy {
 /// The result of one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// Which rule: its name or its path in the configuration, such as `policy.rules.any[0]`.
+    /// Which rule: its name or its path in the configuration, such as `defer_when.any[0].margin_below`.
     pub rule: String,
-    /// The rule with the values it met, in plain words: `confidence 0.62 is below 0.90`.
+    /// What it asks for, in plain words: `confidence at least 0.9`.
     pub says: String,
     /// Whether it held.
     pub result: bool,
