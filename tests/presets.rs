@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use hitl_labeler::domain::credential::Token;
 use hitl_labeler::domain::ident::{BatchId, RecordId, Timestamp};
 use hitl_labeler::domain::outbox::{Reply, Verdict};
 use hitl_labeler::wire::config::{document, parse};
 use hitl_labeler::wire::delivery::{
-    Delivery, Navigation, Outgoing, Request, Sending, build, finish, preset, signing_key,
+    Delivery, Navigation, Outgoing, Request, Sending, build, finish, preset, signing_key, without_token,
 };
 use hitl_labeler::wire::record::Record;
 use hitl_labeler::wire::reply::Answer;
@@ -588,7 +589,25 @@ fn a_header_holds_no_more_than_a_header_can() {
     assert!(outgoing(&to, &[record.clone()], None).unwrap().request.is_some());
     record["item_id"] = "a\r\nX-Evil: b".into();
     let out = outgoing(&to, &[record], None).unwrap();
-    assert!(reasons(&out.reply(&to, None)).contains("expected a text that a header can hold"));
+    let said = reasons(&out.reply(&to, None));
+    assert!(said.contains("found a sign that no header can hold"), "{said}");
+}
+
+#[test]
+fn no_form_of_a_token_is_left_in_what_a_server_repeats() {
+    let token = Token::new("user:p\"ss wörd").unwrap();
+    let said = r#"bad header: Basic dXNlcjpwInNzIHfDtnJk, token=user%3Ap%22ss%20w%C3%B6rd, {"token":"user:p\"ss wörd"}, user:p"ss wörd"#;
+    let expected = r#"bad header: Basic …, token=…, {"token":"…"}, …"#;
+    assert_eq!(without_token(said, &token), expected);
+    // A header that cannot hold the token says so without it.
+    let authorization = json!({"value": "ApiKey {params.user}:{token}"});
+    let delivery = json!({"url": "/r", "params": {"user": "Łukasz"}, "authorization": authorization});
+    let to = configured(json!({"labels": ["a", "b"], "delivery": delivery}));
+    if let Ok(to) = to {
+        let [record, _] = records();
+        let said = outgoing(&to, &[record], Some(TOKEN)).map(|out| reasons(&out.reply(&to, None)));
+        assert!(!format!("{said:?}").contains(TOKEN), "{said:?}");
+    }
 }
 
 #[test]

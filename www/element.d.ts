@@ -82,7 +82,8 @@ export class HitlLabeler extends HTMLElement {
   }) => string | Promise<string>) | undefined;
   /** Undefined before the start; null while a target settles nothing. */
   get acceptAt(): number | null | undefined;
-  set acceptAt(value: number);
+  /** Null: what the configuration says. Throws a RangeError for what is no number from 0 to 1. */
+  set acceptAt(value: number | null | undefined);
   /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
    *  It stays when the element is moved or configured anew, until acceptAt is set. */
   target: number | null;
@@ -97,7 +98,10 @@ export class HitlLabeler extends HTMLElement {
   undo(): void;
   /** Adds items to those that are there. */
   addItems(items: Iterable<Item> | AsyncIterable<Item>): void;
-  /** Resolves once every record is stored and, if there is a server, there. */
+  /**
+   * Resolves once every record is stored and, if there is a server, there. Rejects, in words, where records are in this
+   * page's memory only, or when the element is removed before.
+   */
   flush(): Promise<void>;
   /**
    * Waits until everything is delivered, then goes where `delivery.finish` says. Rejects, in words, if records are

@@ -61,6 +61,12 @@ function spawnWorker() {
   return worker;
 }
 
+/** A threshold as an attribute or a host page writes it; undefined: none. */
+const threshold = (value) => {
+  const blank = typeof value === "string" ? value.trim() === "" : typeof value !== "number";
+  return !blank && value >= 0 && value <= 1 ? Number(value) : undefined;
+};
+
 const Base = globalThis.HTMLElement ?? class {};
 
 export class HitlLabeler extends Base {
@@ -88,12 +94,16 @@ export class HitlLabeler extends Base {
   }
 
   connectedCallback() {
-    // Properties set before the element was defined.
+    // Properties set before the element was defined; one that is wrong does not keep the others from being taken over.
     for (const name of ["config", "items", "authorize", "acceptAt", "target"]) {
       if (Object.hasOwn(this, name)) {
         const value = this[name];
         delete this[name];
-        this[name] = value;
+        try {
+          this[name] = value;
+        } catch (why) {
+          globalThis.reportError?.(why);
+        }
       }
     }
     // One that was moved within its page is still mounted, and goes on.
@@ -113,8 +123,8 @@ export class HitlLabeler extends Base {
     if (before === now) return;
     if (name === "accept-at") this.#target = undefined;
     if (!this.isConnected) return;
-    if (name === "accept-at" && this.#mounted && now !== null && Number(now) >= 0 && Number(now) <= 1) {
-      this.#mounted.acceptAt(Number(now));
+    if (name === "accept-at" && this.#mounted && threshold(now) !== undefined) {
+      this.#mounted.acceptAt(threshold(now));
     } else {
       this.#restart();
     }
@@ -156,10 +166,13 @@ export class HitlLabeler extends Base {
     return this.coverage([])?.accept_at;
   }
   set acceptAt(value) {
+    if (value === null || value === undefined || value === "") return this.removeAttribute("accept-at");
+    const number = threshold(value);
+    if (number === undefined) throw new RangeError(`acceptAt: found ${value}, expected a number from 0 to 1, or null`);
     this.#target = undefined;
-    this.setAttribute("accept-at", String(value));
+    this.setAttribute("accept-at", String(number));
     // The attribute says nothing new if it was this value before a target came.
-    if (this.#mounted && Number(value) >= 0 && Number(value) <= 1) this.#mounted.acceptAt(Number(value));
+    this.#mounted?.acceptAt(number);
   }
 
   /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */
@@ -239,13 +252,14 @@ export class HitlLabeler extends Base {
   #call(deed) {
     if (this.#mounted) return Promise.resolve(deed(this.#mounted));
     return new Promise((resolve, reject) => {
-      (this.#pending ??= []).push((mounted) => {
+      const run = (mounted) => {
         try {
           resolve(deed(mounted));
         } catch (why) {
           reject(why);
         }
-      });
+      };
+      (this.#pending ??= []).push({ run, reject });
     });
   }
 
@@ -269,7 +283,8 @@ export class HitlLabeler extends Base {
     try {
       wasm = await loadPage();
     } catch (why) {
-      return this.#failed(generation, why);
+      const hint = "Are page.js and page_bg.wasm beside element.js, and does the page's Content-Security-Policy allow 'wasm-unsafe-eval'?";
+      return this.#failed(generation, `${why?.message ?? why}. ${hint}`);
     }
     // Removed, or changed again, while the Wasm was on its way.
     if (generation !== this.#generation || !this.isConnected) return;
@@ -278,27 +293,34 @@ export class HitlLabeler extends Base {
       if (name !== "config" && this.hasAttribute(name)) attributes[name] = this.getAttribute(name);
     }
     const base = this.ownerDocument.baseURI;
-    const config = this.getAttribute("config");
+    const config = this.getAttribute("config")?.trim();
+    let configUrl;
+    try {
+      configUrl = config ? new URL(config, base).href : undefined;
+    } catch {
+      return this.#failed(generation, `the attribute config: found "${config}", expected an address.`);
+    }
     this.#root.replaceChildren();
     this.shadowRoot.querySelector("slot").hidden = true;
     this.#mounted = wasm.mount(this.#root, this, {
       config: this.#config,
-      configUrl: config === null ? undefined : new URL(config, base).href,
+      configUrl,
       attributes,
       items: this.#items,
       authorize: (wish) => this.#authorize?.(wish),
       spawnWorker,
       base,
       presets: here("./presets/"),
-      project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}`,
+      project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}${config ? ` ${config}` : ""}`,
     });
     if (this.#target !== undefined) this.#mounted.setTarget(this.#target ?? undefined);
-    for (const deed of this.#pending?.splice(0) ?? []) deed(this.#mounted);
+    for (const { run } of this.#pending?.splice(0) ?? []) run(this.#mounted);
   }
 
   #failed(generation, why) {
     if (generation !== this.#generation) return;
-    const message = `hitl-labeler could not start: ${why?.message ?? why}. Are page.js and page_bg.wasm beside element.js, and does the page's Content-Security-Policy allow 'wasm-unsafe-eval'?`;
+    const message = `hitl-labeler could not start: ${why}`;
+    for (const { reject } of this.#pending?.splice(0) ?? []) reject(new Error(message));
     const line = document.createElement("p");
     line.setAttribute("role", "alert");
     line.textContent = message;

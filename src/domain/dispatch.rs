@@ -134,11 +134,19 @@ impl Dispatcher {
     /// When [`Dispatcher::orders`] should be asked again at the latest.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.workers.iter().filter(|(_, w)| !w.ready || !w.flights.is_empty()).map(|(_, w)| w.deadline).min()
+        self.workers.iter().filter(|(_, w)| self.is_timed(w)).map(|(_, w)| w.deadline).min()
     }
 
-    /// Hands out work from now on (`true`) or only waits for what is out (`false`).
-    pub fn run(&mut self, running: bool) {
+    /// Hands out work from now on (`true`) or only waits for what is out (`false`): workers that are not up yet have
+    /// all their time once it runs again.
+    pub fn run(&mut self, running: bool, now: Timestamp) {
+        if running && !self.running {
+            let deadline = now.plus(self.rules.start_deadline_ms);
+            let coming: Vec<_> = self.workers.iter().filter(|(_, w)| !w.ready).map(|(id, _)| id).collect();
+            for id in coming {
+                self.workers.get_mut(id).into_iter().for_each(|worker| worker.deadline = deadline);
+            }
+        }
         self.running = running;
     }
 
@@ -210,8 +218,13 @@ impl Dispatcher {
     /// Workers that have exceeded their deadline; the caller stops them and reports them [`lost`](Self::lost).
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Vec<WorkerId> {
-        let late = |w: &Worker| (!w.ready || !w.flights.is_empty()) && w.deadline <= now;
+        let late = |w: &Worker| self.is_timed(w) && w.deadline <= now;
         self.workers.iter().filter(|(_, w)| late(w)).map(|(id, _)| id).collect()
+    }
+
+    /// Whether a worker's deadline counts: it has work, or is to come up.
+    fn is_timed(&self, worker: &Worker) -> bool {
+        !worker.flights.is_empty() || !worker.ready && self.running
     }
 
     /// What is to be done now. Calling it twice without news yields nothing new.
@@ -294,7 +307,7 @@ mod tests {
         let mut dispatcher =
             Dispatcher::new(DispatchRules { workers, batch_most: 4, ..DispatchRules::default() });
         (0..items).for_each(|i| dispatcher.add(ItemKey(i)));
-        dispatcher.run(true);
+        dispatcher.run(true, NOW);
         let started = dispatcher.orders(NOW);
         assert_eq!(started.len(), workers);
         (0..workers).for_each(|i| dispatcher.ready(WorkerId(u32::try_from(i).unwrap_or(0))));
@@ -404,10 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn workers_that_load_while_nothing_runs_have_all_their_time_afterwards() {
+        let mut dispatcher = Dispatcher::new(DispatchRules { workers: 2, ..DispatchRules::default() });
+        dispatcher.run(true, NOW);
+        assert_eq!(dispatcher.orders(NOW).len(), 2);
+        dispatcher.run(false, NOW);
+        let later = NOW.plus(600_000);
+        assert_eq!((dispatcher.overdue(later), dispatcher.wake_at()), (vec![], None));
+        dispatcher.run(true, later);
+        assert!(dispatcher.overdue(later).is_empty() && dispatcher.wake_at() > Some(later));
+    }
+
+    #[test]
     fn workers_that_never_come_up_are_not_started_for_ever() {
         let mut dispatcher = Dispatcher::new(DispatchRules { workers: 1, ..DispatchRules::default() });
         dispatcher.add(ItemKey(0));
-        dispatcher.run(true);
+        dispatcher.run(true, NOW);
         let mut starts = 0;
         for _ in 0..10 {
             for order in dispatcher.orders(NOW) {

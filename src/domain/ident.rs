@@ -80,6 +80,16 @@ impl Chance {
         Self { a: seed[0], b: seed[1], last_ms: i64::MIN, within_ms: 0 }
     }
 
+    /// From now on new identities are greater than this one, which another stream gave: of an earlier visit or
+    /// another tab, whose clock may have been ahead.
+    pub fn follow(&mut self, earlier: RecordId) {
+        let made = earlier.made_at().0;
+        if made >= self.last_ms {
+            self.last_ms = made;
+            self.within_ms = 0x0fff;
+        }
+    }
+
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.a = self.a.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -11,7 +11,9 @@ use super::time::now;
 use crate::domain::credential::Token;
 use crate::domain::ident::{BatchId, RecordId};
 use crate::domain::outbox::Reply;
-use crate::wire::delivery::{Credentials, Delivery, Request, Sending, ToSign, build, signing_key};
+use crate::wire::delivery::{
+    Credentials, Delivery, Request, Sending, ToSign, build, signing_key, without_token,
+};
 use crate::wire::reply::Answer;
 
 /// Whether a request is to outlive the page (`keepalive`). Browsers allow 64 KiB of that in flight, for all of a
@@ -136,9 +138,8 @@ async fn tried(
     let header = |name: &str| response.headers().get(name).ok().flatten();
     let (content_type, retry_after) = (header("Content-Type").unwrap_or_default(), header("Retry-After"));
     let body = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
-    // Some servers repeat what they refuse, and their words are kept and shown.
     let body = match token {
-        Some(token) => token.hidden_in(&body),
+        Some(token) => without_token(&body, token),
         None => body,
     };
     timer.cancel();

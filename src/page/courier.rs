@@ -15,7 +15,7 @@ use super::backend::{self, Urgency};
 use super::desk::Trouble;
 use super::driver::{Driver, set};
 use super::store::{self, OtherTab, StoreError};
-use super::time::now;
+use super::time::{now, sleep};
 use super::{events, probe};
 use crate::domain::correction::Correction;
 use crate::domain::credential::{Credential, Standing, Token};
@@ -30,6 +30,8 @@ use crate::wire::delivery;
 const SLOW_MS: u32 = 1_500;
 /// How often what could not be stored is tried again.
 const AGAIN_MS: u32 = 5_000;
+/// How soon a store that could not be read is read again by who leads.
+const READ_AGAIN_MS: i64 = 1_000;
 /// Records that have waited for longer than this are worth a word.
 const OLD_MS: i64 = 24 * 3_600_000;
 /// How long [`Driver::finish`] waits for a server that is expected to come back.
@@ -54,7 +56,10 @@ pub struct Courier {
     /// A new log has been begun: once is enough, however often the element starts anew.
     log_begun: Cell<bool>,
     counted: Cell<Option<usize>>,
-    flushing: RefCell<Vec<Function>>,
+    /// What earlier visits left in the store is not known, as it could not be read.
+    unread: Cell<bool>,
+    /// Who waits for everything to be stored and delivered: what resolves and what rejects.
+    flushing: RefCell<Vec<(Function, Function)>>,
     finishing: RefCell<Option<Finishing>>,
 }
 
@@ -76,6 +81,17 @@ impl Courier {
         self.early.take();
         self.watching.set(false);
         self.counted.set(None);
+    }
+
+    /// Tells everybody who waits for the end that there will be none here.
+    pub fn leave(&self) {
+        let why = "the element was removed or configured anew; its records are kept";
+        for (_, reject) in self.flushing.take() {
+            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&["flush: ", why].concat()));
+        }
+        if let Some(Finishing { reject, .. }) = self.finishing.take() {
+            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&["finish: ", why].concat()));
+        }
     }
 
     /// From now on what the store holds is counted, to notice when it is gone.
@@ -112,6 +128,8 @@ impl Driver {
             }
             driver.notice(notice);
         });
+        let me = self.me();
+        store.when_closed(move || me.upgrade().iter().for_each(|driver| driver.store_now()));
         if let Some(keys) = store.setting("keys").await {
             self.desk.keys.update(|own| own.apply(&keys));
         }
@@ -119,6 +137,8 @@ impl Driver {
         drop(slow);
         let expected = store.witness().map_or(0, |witness| witness.count());
         *self.store.borrow_mut() = Some(store);
+        let silent = trouble.as_deref() == Some(&*StoreError::Silent.to_string());
+        self.courier.unread.set(silent || loaded.is_err());
         match loaded {
             Ok((records, kept)) => {
                 self.no_store(trouble);
@@ -173,13 +193,19 @@ impl Driver {
     }
 
     fn stored(&self, mut ids: Vec<RecordId>, kept: Result<bool, StoreError>) {
-        let emptied = self.store().is_some_and(|(store, _)| store.was_emptied());
+        let Some((store, _)) = self.store() else { return };
+        let emptied = store.was_emptied();
         match kept {
             Ok(true) => {
-                self.no_store(None);
-                // What failed before went along.
-                ids.append(&mut self.courier.unstored.borrow_mut());
-                self.courier.again.take();
+                // What had failed when this transaction began went along; what failed since is still to be written.
+                let failed = self.courier.unstored.take();
+                let (left, written) = failed.into_iter().partition(|id| store.is_unconfirmed(*id));
+                ids.extend::<Vec<_>>(written);
+                if Vec::is_empty(&left) {
+                    self.no_store(None);
+                    self.courier.again.take();
+                }
+                self.courier.unstored.replace(left);
             }
             Ok(false) => {}
             Err(ref why) => {
@@ -196,18 +222,23 @@ impl Driver {
         }
     }
 
+    /// The connection was closed by the browser or another tab: what became of the store shows at once, not with the
+    /// next answer.
+    fn store_now(&self) {
+        let still = self.still();
+        spawn_local(async move {
+            let Some((store, _)) = still().and_then(|driver| driver.store()) else { return };
+            let kept = store.retry().await;
+            if let Some(driver) = still() {
+                driver.stored(Vec::new(), kept);
+            }
+        });
+    }
+
     /// Tries again by itself: nobody should have to answer one more question for the last one to be kept.
     fn store_again(&self) {
         let still = self.still();
-        let again = Timeout::new(AGAIN_MS, move || {
-            spawn_local(async move {
-                let Some((store, _)) = still().and_then(|driver| driver.store()) else { return };
-                let kept = store.retry().await;
-                if let Some(driver) = still() {
-                    driver.stored(Vec::new(), kept);
-                }
-            });
-        });
+        let again = Timeout::new(AGAIN_MS, move || still().iter().for_each(|driver| driver.store_now()));
         self.courier.again.replace(Some(again));
     }
 
@@ -232,13 +263,26 @@ impl Driver {
         if self.courier.early.borrow().is_some() {
             return;
         }
-        if view.unsaved == 0 && view.waiting == 0 {
-            for resolve in self.courier.flushing.take() {
-                let _ = resolve.call0(&JsValue::NULL);
+        // What could not be stored is tried again, and waited for.
+        let settled = view.unsaved == 0 && view.waiting == 0;
+        if settled && (view.to_server || view.volatile == 0 || self.courier.again.borrow().is_none()) {
+            let lost = (!view.to_server && view.volatile > 0).then(|| in_memory(view.volatile));
+            for (resolve, reject) in self.courier.flushing.take() {
+                let _ = match &lost {
+                    None => resolve.call0(&JsValue::NULL),
+                    Some(why) => {
+                        reject.call1(&JsValue::NULL, &js_sys::Error::new(&["flush: ", why].concat()))
+                    }
+                };
             }
         }
         self.finish_if_possible(&view);
     }
+}
+
+/// Why what is settled is not safe.
+fn in_memory(count: usize) -> String {
+    format!("{count} records are in this page's memory only, as the browser stores nothing: download them")
 }
 
 // ---------------------------------------------------------------------------------------- sending
@@ -250,10 +294,17 @@ impl Driver {
         spawn_local(async move {
             loop {
                 let lead = store.lead().await;
-                let kept = store.kept().await.unwrap_or_default();
-                if driver.generation.get() != generation {
-                    return;
-                }
+                // Nothing is sent on a guess: what it knows of frozen batches and of refused records counts.
+                let kept = loop {
+                    let kept = store.kept().await;
+                    if driver.generation.get() != generation {
+                        return;
+                    }
+                    match kept {
+                        Ok(kept) => break kept,
+                        Err(_) => sleep(READ_AGAIN_MS).await,
+                    }
+                };
                 if !driver.courier.log_begun.replace(true) {
                     let store = store.clone();
                     spawn_local(async move { store.begin_new_log().await });
@@ -359,9 +410,10 @@ impl Driver {
         }
     }
 
-    /// Calls `resolve` once everything is where it belongs: stored and, if there is a server, there.
-    pub fn when_delivered(&self, resolve: Function) {
-        self.courier.flushing.borrow_mut().push(resolve);
+    /// Calls `resolve` once everything is where it belongs: stored and, if there is a server, there. `reject` with an
+    /// error in words if that will not be.
+    pub fn when_delivered(&self, resolve: Function, reject: Function) {
+        self.courier.flushing.borrow_mut().push((resolve, reject));
         self.notice(Notice::ResumeDelivery);
     }
 
@@ -523,6 +575,11 @@ impl Driver {
             }
             Some(Hold::Unauthorized(_)) if held => self.give_up_finish(self.why_not_delivered()),
             _ if view.unsaved + view.waiting > 0 => {}
+            _ if self.courier.unread.get() => self.give_up_finish(
+                "the browser's store could not be read, and answers of earlier visits may wait in it: load the page again"
+                    .to_owned(),
+            ),
+            _ if !view.to_server && view.volatile > 0 => self.give_up_finish(in_memory(view.volatile)),
             _ => {
                 let config = self.config.borrow().clone();
                 let to = match delivery::finish(&config.delivery, &backend::query(), view.sent) {

@@ -28,7 +28,7 @@ use crate::domain::dispatch::{self, DispatchRules};
 use crate::domain::ident::Timestamp;
 use crate::domain::item::{Aside, Content, ImageSource, Item, ItemKey};
 use crate::domain::label::LabelSet;
-use crate::domain::policy::Sampling;
+use crate::domain::policy::{Policy, Sampling};
 use crate::domain::prediction::{Activation, ScoreScale};
 use crate::domain::promise::Target;
 use crate::domain::queue::Strategy;
@@ -74,6 +74,8 @@ pub struct Driver {
     pub(super) session: RefCell<Option<Box<Session>>>,
     /// Notices that came while another one was being dealt with, or before there was a session.
     notices: RefCell<VecDeque<Notice>>,
+    /// Items that came before the store had said what was answered in earlier visits; `None` since.
+    early: RefCell<Option<Vec<Notice>>>,
     busy: Cell<bool>,
     pub(super) store: RefCell<Option<Store>>,
     /// Store, server and the page's tokens.
@@ -110,13 +112,14 @@ impl Driver {
     pub fn new(host: HtmlElement, given: Given, abort: AbortController) -> Rc<Self> {
         Rc::new_cyclic(|me: &Weak<Self>| {
             let held = Rc::new(Held::default());
-            let (for_notice, for_order, for_images) = (me.clone(), me.clone(), held.clone());
+            let (for_notice, for_order, for_images) = (me.clone(), me.clone(), me.clone());
             let desk = Desk::new(
                 move |notice| {
                     for_notice.upgrade().iter().for_each(|driver| driver.person_did(notice.clone()))
                 },
                 move |order| for_order.upgrade().iter().for_each(|driver| driver.order(order.clone())),
-                move |number| for_images.url(number),
+                // The view outlives the driver, the pictures must not.
+                move |number| for_images.upgrade()?.held.url(number),
             );
             Self {
                 host,
@@ -125,6 +128,7 @@ impl Driver {
                 config: RefCell::default(),
                 session: RefCell::new(None),
                 notices: RefCell::default(),
+                early: RefCell::new(Some(Vec::new())),
                 busy: Cell::new(false),
                 store: RefCell::new(None),
                 courier: Courier::default(),
@@ -157,6 +161,7 @@ impl Driver {
     /// Starts from the beginning.
     pub fn start(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
+        self.early.borrow_mut().get_or_insert_default();
         self.desk.opening.set(Opening::Starting);
         self.desk.connection.set(None);
         let (driver, generation) = (self.clone(), self.generation.get());
@@ -183,6 +188,7 @@ impl Driver {
         self.session.take();
         self.store.take().iter().for_each(Store::leave);
         self.notices.borrow_mut().clear();
+        self.early.take();
     }
 
     async fn open(self: &Rc<Self>) -> Result<(), (Broken, Vec<String>)> {
@@ -441,9 +447,10 @@ impl Driver {
     }
 
     fn read_items(self: &Rc<Self>) {
+        self.early.take().into_iter().flatten().for_each(|notice| self.notice(notice));
         let (url, items) = (self.config.borrow().items.url.clone(), self.given.borrow().items.clone());
         if !items.is_undefined() && !items.is_null() {
-            return self.add_items(items);
+            return self.iterate(items);
         }
         let Some(url) = url else { return self.notice(Notice::SourceEnded) };
         let (driver, generation) = (self.clone(), self.generation.get());
@@ -457,8 +464,12 @@ impl Driver {
 
     /// Takes in items from a property.
     pub fn add_items(self: &Rc<Self>, items: JsValue) {
-        let (driver, generation) = (self.clone(), self.generation.get());
         self.source_opened();
+        self.iterate(items);
+    }
+
+    fn iterate(self: &Rc<Self>, items: JsValue) {
+        let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
@@ -557,15 +568,22 @@ impl Driver {
         }
         let policy = self.session.borrow().as_ref().map(|session| session.policy().clone());
         if let Some(policy) = policy {
-            self.notice(Notice::PolicyChanged(crate::domain::policy::Policy {
-                accept_at: threshold,
-                ..policy
-            }));
+            // A target had put its own in place of the configuration's.
+            let labels = self.desk.labels.get_untracked();
+            let configured = self.config.borrow().policy(&labels);
+            let accept_at_label = configured.map(|policy| policy.accept_at_label).unwrap_or_default();
+            let accept_at = threshold;
+            self.notice(Notice::PolicyChanged(Policy { accept_at, accept_at_label, ..policy }));
         }
     }
 
     /// Tells the session, runs what it commands, and brings the view up to date.
     pub fn notice(&self, notice: Notice) {
+        if matches!(notice, Notice::Arrived(_) | Notice::SourceOpened | Notice::SourceEnded)
+            && let Some(early) = &mut *self.early.borrow_mut()
+        {
+            return early.push(notice);
+        }
         self.notices.borrow_mut().push_back(notice);
         if self.busy.replace(true) {
             return;
@@ -675,8 +693,18 @@ impl Driver {
             None => *wake = None,
             Some(Timestamp(at)) if wake.as_ref().is_none_or(|(set, _)| *set != at) => {
                 let wait = u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0);
-                let desk = self.desk;
-                *wake = Some((at, Timeout::new(wait, move || desk.notice(Notice::Tick))));
+                let me = self.me.clone();
+                *wake = Some((
+                    at,
+                    Timeout::new(wait, move || {
+                        let Some(driver) = me.upgrade() else { return };
+                        // It has rung. A clock that was set back meanwhile may want it for the same moment again.
+                        if let Some((set, _)) = &mut *driver.wake.borrow_mut() {
+                            *set = i64::MIN;
+                        }
+                        driver.notice(Notice::Tick);
+                    }),
+                ));
             }
             Some(_) => {}
         }
@@ -722,6 +750,10 @@ impl Driver {
             Panel::Cycle => set(desk.slip_list, slips(session)),
             Panel::Review => {
                 let (offset, count) = desk.review_at.get_untracked();
+                // The last page may be gone meanwhile.
+                let last = session.progress().accepted.saturating_sub(1) / count.max(1) * count;
+                let offset = offset.min(last);
+                set(desk.review_at, (offset, count));
                 set(desk.review, ReviewPage { offset, items: session.accepted(offset, count) });
             }
             Panel::Aside => set(desk.asides, session.asides().take(ASIDES_LISTED).cloned().collect()),

@@ -32,7 +32,7 @@ pub struct Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         self.view.take();
-        self.driver.give_up_finish("the element was removed".to_owned());
+        self.driver.courier.leave();
         self.driver.stop();
     }
 }
@@ -158,10 +158,10 @@ impl Mounted {
         self.driver.notice(Notice::Undone);
     }
 
-    /// Resolves once every record is stored and, if there is a server, there.
+    /// Resolves once every record is stored and, if there is a server, there; rejects in words if that will not be.
     pub fn flush(&self) -> Promise {
         let driver = self.driver.clone();
-        Promise::new(&mut |resolve, _| driver.when_delivered(resolve))
+        Promise::new(&mut |resolve, reject| driver.when_delivered(resolve, reject))
     }
 
     /// Resolves with where the page is to go once everything is delivered (`{url, fields}`, null if nothing is

@@ -20,7 +20,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, IdbFactory};
 
-use self::database::{Ask, Database};
+use self::database::{Ask, Database, OnClose};
 pub use self::lead::Lead;
 use self::rows::{Delivery, Row, Table, Unconfirmed, batch_row, is_senders, read_batch};
 use self::tabs::Channel;
@@ -99,6 +99,8 @@ struct Inner {
     persisted: Cell<Option<bool>>,
     /// The browser has emptied the store while this page was using it.
     emptied: Cell<bool>,
+    /// Hears of a connection that was closed from outside.
+    closed: OnClose,
 }
 
 /// Opens the store of `project`; where there is none, one in memory, and why.
@@ -122,8 +124,9 @@ pub async fn open_in(
         Durability::Strict => "strict",
         Durability::Relaxed => "relaxed",
     };
+    let closed = OnClose::default();
     let opened = match &factory {
-        Ok(factory) => Database::open(factory, &name, durability).await,
+        Ok(factory) => Database::open(factory, &name, durability, &closed).await,
         Err(why) => Err(why.clone()),
     };
     let (database, why) = match opened {
@@ -143,6 +146,7 @@ pub async fn open_in(
         persistence_asked: Cell::new(false),
         persisted: Cell::new(None),
         emptied: Cell::new(false),
+        closed,
         name,
     };
     (Store { inner: Rc::new(inner) }, why)
@@ -345,7 +349,10 @@ impl Store {
         }
         // On a connection of its own: nothing of this has to be on the disk before anything else.
         let Some(factory) = &self.inner.factory else { return };
-        let Ok(database) = Database::open(factory, &self.inner.name, "relaxed").await else { return };
+        let Ok(database) = Database::open(factory, &self.inner.name, "relaxed", &OnClose::default()).await
+        else {
+            return;
+        };
         let rows = |value: Option<String>| -> Vec<Row> {
             (0..BLANKS).map(|at| ((Table::Settings, format!("blank-{at}")), value.clone())).collect()
         };
@@ -357,6 +364,16 @@ impl Store {
             }
         }
         let _ = database.write(&rows(None), None).await;
+    }
+
+    /// Whether this record is not known to be on the disk.
+    pub fn is_unconfirmed(&self, id: RecordId) -> bool {
+        self.inner.unconfirmed.borrow().get(&(Table::Records, id.to_string())).is_some()
+    }
+
+    /// Calls `hear` when the browser or another tab has closed the connection: the store may be empty by now.
+    pub fn when_closed(&self, hear: impl Fn() + 'static) {
+        self.inner.closed.borrow_mut().replace(Rc::new(hear));
     }
 
     /// Resolves when this element is the only one of the project that sends; until the lead is dropped.
@@ -410,7 +427,8 @@ impl Inner {
             (None, _) => Ok(None),
             (Some(_), Some(database)) => Ok(Some(database)),
             (Some(factory), None) => {
-                let database = Rc::new(Database::open(factory, &self.name, self.durability).await?);
+                let database =
+                    Rc::new(Database::open(factory, &self.name, self.durability, &self.closed).await?);
                 self.emptied.set(self.emptied.get() || database.fresh);
                 self.database.replace(Some(database.clone()));
                 Ok(Some(database))

@@ -151,6 +151,13 @@ impl Study {
         Ok(())
     }
 
+    /// Tells those who wait for an export that there will be none.
+    fn reject_exports(&self, why: &str) {
+        for (_, _, reject) in self.exports.take() {
+            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(why));
+        }
+    }
+
     /// Tells the learner what the session has to say.
     pub fn tell(&self, study: session::Study) {
         self.consulted.set(self.consulted.get() || study == session::Study::Learn);
@@ -261,12 +268,12 @@ impl Driver {
     /// Has the figures reckoned, and drawn if the panel is open.
     pub(super) fn figures_now(&self) {
         let Some(learner) = self.study.learner.borrow().clone() else { return };
+        let slot = self.session.borrow();
+        let Some(session) = slot.as_ref() else { return };
         // One at a time: the next one sees what came meanwhile.
         if self.study.reckoning.replace(true) {
             return self.figures_later();
         }
-        let slot = self.session.borrow();
-        let Some(session) = slot.as_ref() else { return };
         let (progress, words) = (session.progress(), self.desk.words.get_value());
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let threshold = session.policy().accept_at;
@@ -373,10 +380,7 @@ impl Driver {
         for (_, Pending { worker, ticket, rows }) in pending.iter() {
             self.tell_predicted(*worker, *ticket, rows, None);
         }
-        for (_, _, reject) in self.study.exports.take() {
-            let _ =
-                reject.call1(&JsValue::NULL, &js_sys::Error::new(&format!("the learner was lost: {why}")));
-        }
+        self.study.reject_exports(&format!("the learner was lost: {why}"));
         let lost = self.study.learns().then_some(Trouble::NoLearner);
         self.trouble(|trouble| *trouble == Trouble::NoLearner, lost);
         self.notice(Notice::LearnerLost);
@@ -528,7 +532,10 @@ impl Driver {
             };
             let prepared = driver.study.prepare(Some(&manifest), config.learning, None, &signal).await;
             if driver.study.needs_learner() && prepared.is_ok() {
+                // What the old learner was asked it does not answer any more.
                 driver.study.pending.borrow_mut().clear();
+                driver.study.reckoning.set(false);
+                driver.study.reject_exports("the model was changed for a newer one: ask again");
                 driver.prepare_learner();
             }
             driver.set_model(&manifest, bytes, config.items.pixel_limit);

@@ -349,6 +349,63 @@ test("a store that is cleared under the page is filled again from memory", async
   assert.deepEqual([...state.kept.values()].map(([{ item_id }]) => item_id).sort(), items.sort());
 });
 
+test("a store that is cleared while nobody answers is filled again from memory, too", async () => {
+  const state = backend(server, "/records", () => 503);
+  const labeler = await Labeler.open(context, host(6, { delivery: { url: "/records", retry: RETRY } }));
+  const items = await answer(labeler, 2);
+  await until(async () => (await labeler.progress()).unsaved === 0, "on disk");
+  const stored = () =>
+    labeler.page.evaluate(async () => {
+      const counts = (await indexedDB.databases()).map(
+        ({ name }) =>
+          new Promise((done) => {
+            const open = indexedDB.open(name);
+            open.onsuccess = () => {
+              const all = open.result.objectStoreNames.contains("records") ? open.result.transaction("records").objectStore("records").count() : null;
+              open.result.close();
+              if (all) all.onsuccess = () => done(all.result);
+              else done(0);
+            };
+          }),
+      );
+      return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+    });
+  assert.equal(await stored(), 2);
+  await labeler.page.evaluate(async () => {
+    for (const { name } of await indexedDB.databases()) await new Promise((done) => (indexedDB.deleteDatabase(name).onsuccess = done));
+  });
+  await until(async () => (await stored()) === 2, "both are on disk again");
+  await labeler.page.reload();
+  state.behave = () => "well";
+  await labeler.waitForDelivered(2);
+  assert.deepEqual([...state.kept.values()].map(([{ item_id }]) => item_id).sort(), items.sort());
+});
+
+test("flush() rejects where answers are in memory only", async () => {
+  const page = await context.newPage();
+  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
+  await page.goto(host(3, {}));
+  const labeler = new Labeler(page);
+  await answer(labeler, 1);
+  const said = await labeler.run((element) => element.flush().then(() => "resolved", (why) => why.message));
+  assert.match(said, /flush: 1 records are in this page's memory only.*download them/);
+});
+
+test("items that the host page adds before the store has been read are known from the last visit", async () => {
+  backend(server, "/records");
+  const script = `<script>
+    const element = document.querySelector("hitl-labeler");
+    element.config = { labels: ["yes", "no"], delivery: { url: "/records" } };
+    customElements.whenDefined("hitl-labeler").then(() => element.addItems([1, 2, 3].map((n) => ({ id: "added-" + n, numbers: [n] }))));
+  </script>`;
+  const labeler = await Labeler.open(context, server.host("/", `<hitl-labeler></hitl-labeler>${script}`));
+  await answer(labeler, 2);
+  await labeler.waitForDelivered(2);
+  await labeler.page.reload();
+  await until(async () => (await labeler.progress())?.answered === 2, "both are answered");
+  assert.equal((await labeler.progress()).waiting, 1);
+});
+
 test("flush() waits for what the last visit left here, also when it is asked before the store has been read", async () => {
   const state = backend(server, "/records", () => 503);
   const labeler = await Labeler.open(context, host(5, { delivery: { url: "/records", retry: RETRY } }));

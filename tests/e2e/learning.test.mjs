@@ -352,5 +352,20 @@ test("a target that the host page sets outlives a new configuration, until a thr
   await labeler.asked();
   await until(async () => (await labeler.run((element) => element.acceptAt)) === Math.fround(0.8), "the threshold is in force");
   assert.equal(await target(), null);
+  // A framework that clears the property or the attribute means none, not the threshold 0.
+  for (const none of [null, "", undefined]) {
+    await labeler.run((element) => void (element.acceptAt = 0.7));
+    await labeler.run((element, none) => void (element.acceptAt = none), none);
+    assert.equal(await labeler.run((element) => element.hasAttribute("accept-at")), false);
+    await until(async () => (await target()) === 0.9, "the configuration counts again");
+  }
+  const wrong = await labeler.run((element) => {
+    try {
+      element.acceptAt = 90;
+    } catch (why) {
+      return why.message;
+    }
+  });
+  assert.match(wrong, /acceptAt: found 90, expected a number from 0 to 1, or null/);
   assert.deepEqual(await labeler.heard("hitl-error"), []);
 });

@@ -62,6 +62,21 @@ fn answers_teach_the_model_what_the_person_need_not_be_asked_any_more() {
 }
 
 #[test]
+fn an_undone_answer_is_asked_again_as_it_was_asked_not_as_the_model_learned_from_it() {
+    let mut world = World::new(learning());
+    wavering(&mut world, 10);
+    let asked = world.asked();
+    world.press("dog");
+    let first = world.last_record();
+    world.undo();
+    assert_eq!((world.asked().item.id.clone(), world.asked().why), (asked.item.id, asked.why));
+    world.press("dog");
+    let again = world.last_record();
+    assert_eq!(again.prediction, first.prediction, "its own answer is none of the model's");
+    assert_eq!(again.policy, first.policy);
+}
+
+#[test]
 fn what_was_settled_comes_back_when_the_model_doubts_it_later() {
     let mut world = World::new(learning());
     world.arrive("sure").scored(0.975, 0.025).expect_no_question();

@@ -205,6 +205,25 @@ fn an_answer_of_an_earlier_visit_can_be_undone_before_its_item_is_there() {
 }
 
 #[test]
+fn an_answer_after_the_clock_was_set_back_is_the_newer_one_all_the_same() {
+    let mut world = World::new(rules());
+    world.arrive("a").scored(0.51, 0.49).press("cat");
+    let first = world.last_record();
+    world.now = world.now.plus(-3_600_000);
+    world.reload().undo().press("dog");
+    let ids: Vec<_> = world.store.records.iter().map(|record| record.id).collect();
+    assert!(ids.is_sorted() && ids[0] == first.id, "{ids:?}");
+    assert_eq!(world.reload().exported()["a"], "dog");
+    // And another tab, whose clock is right.
+    let mut other = World::new(rules());
+    other.arrive("b").scored(0.51, 0.49);
+    let heard = world.last_record();
+    other.now = other.now.plus(-7_200_000);
+    other.notice(Notice::Elsewhere(vec![heard.clone()])).press("cat");
+    assert!(other.last_record().id > heard.id);
+}
+
+#[test]
 fn an_undone_answer_is_asked_again_with_its_mark_and_remark() {
     let mut world = World::new(rules());
     world.arrive("a").scored(0.51, 0.49);
@@ -369,6 +388,15 @@ fn done_is_told_once_and_again_only_after_there_was_something_to_do() {
     assert_eq!(world.times_done(), 2);
     world.notice(Notice::SourceOpened).arrive("c").scored(0.97, 0.03).notice(Notice::SourceEnded);
     assert_eq!(world.times_done(), 3);
+}
+
+#[test]
+fn while_one_of_two_sources_goes_on_nothing_is_done() {
+    let mut world = World::new(rules());
+    world.notice(Notice::SourceOpened).arrive("one").scored(0.97, 0.03).notice(Notice::SourceEnded);
+    assert_eq!(world.times_done(), 0, "the list that it began with still comes");
+    world.ends();
+    assert_eq!(world.times_done(), 1);
 }
 
 #[test]

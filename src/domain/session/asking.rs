@@ -96,6 +96,9 @@ impl Session {
             PredictionShown::Hidden | PredictionShown::Shown => None,
         };
         self.last_answer = Some(Answered { item: correction.item_id.clone(), label, prediction });
+        if let Some(entry) = self.entries.get_mut(asked.item.0 as usize) {
+            entry.asked_with = asked.prediction;
+        }
         self.keep_answer(asked.item, correction);
     }
 
@@ -293,6 +296,11 @@ impl Session {
         if answered_before {
             return;
         }
+        // What a head says of the item that has learned this very answer is not what the person is asked about.
+        if let Some(before) = self.entries.get_mut(item.0 as usize).and_then(|entry| entry.asked_with.take())
+        {
+            self.set_prediction(item, Some(before));
+        }
         // The same item may be looked at just now: that question is void.
         self.asked.take_if(|asked| asked.item == item);
         if self.asides.iter().any(|aside| aside.item == Some(item)) {
@@ -344,6 +352,8 @@ impl Session {
     /// Takes over what earlier visits recorded, oldest first; before the first item arrives.
     pub(super) fn restored(&mut self, records: Vec<Correction>, kept: super::Kept) {
         for correction in records {
+            // Records are told, and delivered, in the order of their identities.
+            self.chance.follow(correction.id);
             self.pace_from(&correction);
             self.remember(correction);
         }
@@ -377,6 +387,7 @@ impl Session {
             if self.log.contains_key(id) {
                 continue;
             }
+            self.chance.follow(id);
             let Some(&item) = self.keys.get(&correction.item_id) else {
                 self.remember(correction);
                 self.hand_to_outbox(id);

@@ -45,6 +45,7 @@ impl Session {
             unpredictable: None,
             record: None,
             answer: None,
+            asked_with: None,
             skips: 0,
             policy: self.policy_version,
             since: now,
@@ -186,7 +187,7 @@ impl Session {
     }
 
     /// A model that takes over predicts everything again, the answered included: the learner needs their numbers.
-    pub(super) fn model_changed(&mut self, model: ModelSpec) {
+    pub(super) fn model_changed(&mut self, model: ModelSpec, now: Timestamp) {
         self.model_name = model.name.clone();
         self.rules.model = Some(model);
         self.dispatcher.take_waiting();
@@ -196,6 +197,9 @@ impl Session {
         for key in self.keys_where(|entry| entry.stage != Stage::Aside) {
             self.dispatcher.add(key);
         }
+        self.entries.iter_mut().for_each(|entry| entry.asked_with = None);
+        // It may have been given up, with the model before.
+        self.dispatcher.run(self.running, now);
         self.teach_again();
     }
 

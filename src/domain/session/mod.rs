@@ -267,6 +267,8 @@ struct Entry {
     /// The record that is in force, if any.
     record: Option<RecordId>,
     answer: Option<LabelId>,
+    /// What was predicted when the person was asked, as long as that answer stands.
+    asked_with: Option<Prediction>,
     skips: u32,
     policy: u32,
     /// When the model settled it.
@@ -319,7 +321,8 @@ pub struct Session {
     chance: Chance,
     running: bool,
     visible: bool,
-    source_open: bool,
+    /// From how many sources more items may come.
+    sources: usize,
     told_ready: bool,
     told_done: bool,
     entries: Vec<Entry>,
@@ -363,7 +366,7 @@ impl Session {
             model_name: rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
             running: false,
             visible: true,
-            source_open: true,
+            sources: 1,
             told_ready: false,
             told_done: false,
             entries: Vec::new(),
@@ -401,8 +404,8 @@ impl Session {
         match notice {
             Notice::Restored(records, kept) => self.restored(records, kept),
             Notice::Arrived(items) => self.arrived(items, now),
-            Notice::SourceEnded => self.source_open = false,
-            Notice::SourceOpened => self.source_open = true,
+            Notice::SourceEnded => self.sources = self.sources.saturating_sub(1),
+            Notice::SourceOpened => self.sources += 1,
             Notice::Started => self.run(true, now),
             Notice::Paused => self.run(false, now),
             Notice::WorkerReady(worker) => {
@@ -414,7 +417,7 @@ impl Session {
             Notice::Learned(learned) => self.learned(*learned),
             Notice::LearnerLost => self.learner_lost(),
             Notice::LabelAdded(label) => self.label_added(label),
-            Notice::ModelChanged(model) => self.model_changed(model),
+            Notice::ModelChanged(model) => self.model_changed(model, now),
             Notice::WithoutModel => self.without_model(now),
             Notice::Answered(label) => self.answered(label, now),
             Notice::Skipped => self.skipped(),
@@ -482,7 +485,7 @@ impl Session {
     fn run(&mut self, running: bool, now: Timestamp) {
         self.running = running;
         self.look(now);
-        self.dispatcher.run(running && self.rules.model.is_some());
+        self.dispatcher.run(running && self.rules.model.is_some(), now);
         if running && self.rules.model.is_none() {
             self.tell_ready();
         }
@@ -507,7 +510,7 @@ impl Session {
     fn open(&self) -> bool {
         let undecided =
             self.redecided < self.entries.len() || self.learning.as_ref().is_some_and(Learning::rescoring);
-        self.source_open || undecided || self.progress.predicting > 0 || self.progress.waiting > 0
+        self.sources > 0 || undecided || self.progress.predicting > 0 || self.progress.waiting > 0
     }
 
     fn command(&mut self, command: Command) {

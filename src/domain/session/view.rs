@@ -218,7 +218,11 @@ impl Session {
         match decision.outcome {
             Outcome::Audit => Why::NotSureOrCheck,
             _ if entry.second_look => Why::SecondLook,
-            _ if sure => Why::Rule(by_rule.map(|reason| reason.says.clone()).collect()),
+            _ if sure && by_rule.clone().next().is_some() => {
+                Why::Rule(by_rule.map(|reason| reason.says.clone()).collect())
+            }
+            // Decided under other figures than those of now.
+            _ if sure => Why::NotSureOrCheck,
             _ if self.rules.policy.has_audits() => Why::NotSureOrCheck,
             _ => Why::NotSure { confidence: prediction.confidence, threshold },
         }
@@ -245,7 +249,7 @@ impl Session {
     /// Where every item stands.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        Progress { more_coming: self.source_open, ..self.progress }
+        Progress { more_coming: self.sources > 0, ..self.progress }
     }
 
     /// Median seconds an answer.

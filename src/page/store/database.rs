@@ -57,6 +57,9 @@ pub enum Ask<'a> {
 /// What is to stand in a row in place of what stands there; `None` leaves it.
 pub type Decide = Box<dyn FnOnce(Option<String>) -> Option<String>>;
 
+/// Who hears that a connection was closed from outside.
+pub type OnClose = Rc<RefCell<Option<Rc<dyn Fn()>>>>;
+
 /// An open connection; dropping it closes it once its transactions are over.
 pub struct Database {
     db: IdbDatabase,
@@ -74,6 +77,7 @@ impl Database {
         factory: &IdbFactory,
         name: &str,
         durability: &'static str,
+        on_close: &OnClose,
     ) -> Result<Self, StoreError> {
         let fresh = Rc::new(Cell::new(false));
         let request = factory.open_with_u32(name, VERSION).map_err(|error| exception(&error))?;
@@ -107,10 +111,12 @@ impl Database {
         // Another tab wants to delete or upgrade it, or the browser closed it (site data cleared, disk
         // failure): let go at once, the next use opens it anew.
         let on_close = Closure::<dyn FnMut()>::new({
-            let (db, closed) = (db.clone(), closed.clone());
+            let (db, closed, hear) = (db.clone(), closed.clone(), on_close.clone());
             move || {
                 closed.set(true);
                 db.close();
+                let hear = hear.borrow().clone();
+                hear.iter().for_each(|hear| hear());
             }
         });
         db.set_onversionchange(Some(on_close.as_ref().unchecked_ref()));

@@ -83,6 +83,13 @@ impl Each {
     }
 }
 
+/// A key that is held down on a button presses it once.
+fn once(event: ev::KeyboardEvent) {
+    if event.repeat() && matches!(event.key().as_str(), "Enter" | " ") {
+        event.prevent_default();
+    }
+}
+
 fn all(each: Each) -> AnyView {
     let ids = each.labels.with(|labels| labels.iter().map(|(id, _)| id).collect::<Vec<_>>());
     let buttons = ids.into_iter().map(|id| {
@@ -91,7 +98,7 @@ fn all(each: Each) -> AnyView {
         view! {
             <button type="button" class="choice" part="choice" aria-keyshortcuts=key
                 aria-pressed=derived(move || each.present.get().map(|present| (present == id).to_string()))
-                on:click=clicked(move |_| each.on_answer.run(id))>
+                on:keydown=once on:click=clicked(move |_| each.on_answer.run(id))>
                 <kbd class="key" aria-hidden="true" hidden=derived(move || key().is_none())>{shown}</kbd>
                 {each.inside(id)}
             </button>
@@ -180,6 +187,8 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
             _ if event.is_composing() => return,
             "ArrowDown" => go(1),
             "ArrowUp" => go(-1),
+            // A key that is held down answers once.
+            "Enter" if event.repeat() => {}
             "Enter" => {
                 if let Some(id) = rows.with_untracked(|rows| rows.get(at.get_untracked()).copied()) {
                     answer(id);

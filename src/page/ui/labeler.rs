@@ -132,9 +132,12 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
                 Opening::Broken { problems, .. } => problems,
                 _ => Vec::new(),
             };
+            // The labels are the manifest's: where that could not be had, nothing can be asked.
+            let any = desk.labels.with_untracked(|labels| !labels.is_empty());
+            let without = any.then(|| callback(move |()| desk.notice(Notice::WithoutModel)));
             view! {
                 <Failed words what problems=derived(problems) on_retry=callback(move |()| desk.order(Order::Retry))
-                    on_without=callback(move |()| desk.notice(Notice::WithoutModel)) on_files />
+                    on_without=without on_files />
             }
             .into_any()
         }

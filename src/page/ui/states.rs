@@ -193,7 +193,8 @@ pub fn Failed(
     #[prop(into)]
     problems: Signal<Vec<String>>,
     on_retry: Callback<()>,
-    on_without: Callback<()>,
+    /// `None`: there is nothing to ask about without the model.
+    on_without: Option<Callback<()>>,
     on_files: Callback<FileList>,
 ) -> AnyView {
     let (title, hint) = match what {
@@ -204,9 +205,9 @@ pub fn Failed(
     let retry = view! { <button type="button" class="button button--main" on:click=clicked(move |_| on_retry.run(()))>{words.try_again}</button> };
     let other = match what {
         Broken::Configuration => ().into_any(),
-        Broken::Model => {
+        Broken::Model => on_without.map(|on_without| {
             view! { <button type="button" class="button" on:click=clicked(move |_| on_without.run(()))>{words.without_model}</button> }.into_any()
-        }
+        }).into_any(),
         Broken::Items => view! { <ChooseFiles words on_files main=false /> }.into_any(),
     };
     let lines = move || {

@@ -92,7 +92,7 @@ pub fn Tools(
                     <input node_ref=field class="field" type="text" autocomplete="off" maxlength="2000"
                         aria-label=words.note placeholder=words.add_note disabled=derived(move || !asking.get()) prop:value=note
                         on:keydown=pressed on:focus=move |_| writing.set(true) on:blur=move |_| writing.set(false)
-                        on:change=move |event| on_note.run(event_target_value(&event)) />
+                        on:input=move |event| on_note.run(event_target_value(&event)) />
                     {key(|keys| &keys.note)}
                 </span>
                 <button type="button" class="button note__done" on:mousedown=|event| event.prevent_default() on:click=clicked(move |_| on_written.run(()))>{words.done}</button>

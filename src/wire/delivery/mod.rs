@@ -31,7 +31,7 @@ use template::{Rules, Used, check};
 use verdict::{Results, Rule};
 
 pub use finish::{Finish, Navigation, finish};
-pub use request::{Outgoing, Request, Sending, ToSign, build, signing_key};
+pub use request::{Outgoing, Request, Sending, ToSign, build, signing_key, without_token};
 
 /// What a request's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

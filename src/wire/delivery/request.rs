@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::template::{self, Given, Lack, Place, text_lines};
 use super::verdict::judge;
 use super::{BodyFormat, Credentials, Delivery};
-use crate::domain::credential::fits_header;
+use crate::domain::credential::{Token, fits_header};
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::{Reply, Verdict};
 use crate::wire::address;
@@ -67,6 +67,24 @@ impl ToSign {
     pub fn value(&self, signature: &[u8]) -> String {
         [&self.before, &*template::base64(signature), &self.after].concat()
     }
+}
+
+/// A server's words without the token, in every form in which a template can have sent it: some servers repeat what
+/// they refuse, and their words are kept and shown.
+#[must_use]
+pub fn without_token(text: &str, token: &Token) -> String {
+    let secret = token.secret();
+    let mut hidden = token.hidden_in(text);
+    // As short as this it is no secret: see there.
+    if secret.len() >= 4 {
+        let mut percent = String::new();
+        template::percent(secret, &mut percent);
+        let quoted = Value::from(secret).to_string();
+        for form in [&*template::base64(secret.as_bytes()), &*percent, quoted.trim_matches('"')] {
+            hidden = hidden.replace(form, "…");
+        }
+    }
+    hidden
 }
 
 /// The key that a token stands for: base64 after `whsec_` (Standard Webhooks 1.0), else the token's own bytes.
@@ -269,8 +287,8 @@ fn request(
     for (name, value) in to.headers.iter().chain(&to.authorization) {
         let value = template::words(value, &scope, Place::Plain)?;
         if !fits_header(&value) {
-            let says =
-                [name, ": found ", &value, ", expected a text that a header can hold (Latin-1)"].concat();
+            // Not what was found: a token may be part of it, and reasons are kept and shown.
+            let says = [name, ": found a sign that no header can hold, expected Latin-1"].concat();
             return Err(Lack::Record(says));
         }
         headers.push((name.to_string(), value));
