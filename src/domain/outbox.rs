@@ -762,6 +762,19 @@ impl Outbox {
         }
     }
 
+    /// Records that the server refused to another tab, with its reason. Who sends knows better itself.
+    pub fn refused_elsewhere(&mut self, refused: Vec<(RecordId, Arc<str>)>) {
+        if self.leader {
+            return;
+        }
+        for (record, why) in refused {
+            if self.parcels.contains_key(record) {
+                self.waiting.remove(record);
+                self.refused.insert(record, why);
+            }
+        }
+    }
+
     /// Records that the server does not want, with its reason.
     #[must_use]
     pub fn refused(&self) -> &Sorted<RecordId, Arc<str>> {

@@ -122,6 +122,9 @@ impl Driver {
             let notice = match said {
                 OtherTab::Committed(records) => Notice::Elsewhere(records),
                 OtherTab::Sent(records) => Notice::SentElsewhere(records),
+                OtherTab::Refused(refused) => Notice::RefusedElsewhere(refused),
+                OtherTab::Retried(records) => Notice::RetryRefused(records),
+                OtherTab::Discarded(records) => Notice::DiscardedElsewhere(records),
             };
             if let Some(early) = &mut *driver.courier.early.borrow_mut() {
                 return early.push(notice);

@@ -535,6 +535,9 @@ impl Driver {
             self.notice(notice);
             return self.run();
         }
+        if let (Notice::RetryRefused(records), Some((store, _))) = (&notice, self.store()) {
+            store.retried(records);
+        }
         self.notice(notice);
     }
 

@@ -283,6 +283,7 @@ impl Store {
         let written = self.inner.write(rows).await;
         if let Some(channel) = &self.inner.channel {
             channel.sent(sent);
+            channel.refused(refused);
         }
         written
     }
@@ -293,7 +294,16 @@ impl Store {
     /// As [`Store::commit`].
     pub async fn discard(&self, records: &[RecordId]) -> Result<bool, StoreError> {
         let row = |id: &RecordId| ((Table::Outbox, id.to_string()), Some(Delivery::Discarded.to_text()));
-        self.inner.write(records.iter().map(row).collect()).await
+        let written = self.inner.write(records.iter().map(row).collect()).await;
+        if let Some(channel) = &self.inner.channel {
+            channel.discarded(records);
+        }
+        written
+    }
+
+    /// Has whoever sends, in another tab perhaps, try these refused records once more.
+    pub fn retried(&self, records: &[RecordId]) {
+        self.inner.channel.iter().for_each(|channel| channel.retried(records));
     }
 
     /// The records' JSON lines, in this order, byte for byte as they were stored.

@@ -16,6 +16,22 @@ fn asked_about(ids: &[&str]) -> World {
 }
 
 #[test]
+fn what_the_server_refuses_to_another_tab_is_listed_here_and_can_be_sent_or_given_up_here() {
+    let mut world = World::new(rules());
+    world.notice(Notice::LeadLost).arrive("a").scored(0.51, 0.49).press("cat");
+    world.arrive("b").scored(0.51, 0.49).press("cat");
+    let ids: Vec<_> = world.store.records.iter().map(|record| record.id).collect();
+    let why: Arc<str> = "no such project".into();
+    world.notice(Notice::RefusedElsewhere(ids.iter().map(|id| (*id, why.clone())).collect()));
+    let view = |world: &World| world.session.delivery(world.now);
+    assert_eq!((view(&world).refused, view(&world).waiting), (2, 0));
+    world.notice(Notice::RetryRefused(vec![ids[0]]));
+    assert_eq!((view(&world).refused, view(&world).waiting), (1, 1));
+    world.notice(Notice::SentElsewhere(vec![ids[0]])).notice(Notice::DiscardedElsewhere(vec![ids[1]]));
+    assert_eq!((view(&world).refused, view(&world).waiting, view(&world).sent), (0, 0, 1));
+}
+
+#[test]
 fn nothing_is_shown_as_saved_or_sent_before_it_is_kept() {
     let mut world = asked_about(&["a"]);
     world.store_answers = false;

@@ -181,6 +181,10 @@ pub enum Notice {
     LeadLost,
     /// Send refused records once more.
     RetryRefused(Vec<RecordId>),
+    /// The server refused these to another tab, for these reasons.
+    RefusedElsewhere(Vec<(RecordId, Arc<str>)>),
+    /// The person gave these up in another tab.
+    DiscardedElsewhere(Vec<RecordId>),
     /// Do not try to send these refused records any more; the records themselves stay.
     DiscardRefused(Vec<RecordId>),
     /// Another tab recorded something.
@@ -442,6 +446,13 @@ impl Session {
             Notice::Elsewhere(records) => self.elsewhere(records, now),
             Notice::SentElsewhere(records) => {
                 self.outbox.iter_mut().for_each(|outbox| outbox.sent_elsewhere(&records));
+            }
+            Notice::RefusedElsewhere(refused) => {
+                self.outbox.iter_mut().for_each(|outbox| outbox.refused_elsewhere(refused.clone()));
+            }
+            Notice::DiscardedElsewhere(records) => {
+                // It is stored there.
+                self.outbox.iter_mut().for_each(|outbox| drop(outbox.discard_refused(&records)));
             }
             Notice::Attention(visible) => self.attention(visible, now),
             Notice::PolicyChanged(policy) => self.policy_changed(policy),

@@ -1,6 +1,7 @@
 //! Other elements of the same project, in this tab or another: what they hear.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
@@ -17,10 +18,19 @@ pub enum OtherTab {
     Committed(Vec<Correction>),
     /// It delivered these.
     Sent(Vec<RecordId>),
+    /// The server refused these to it, with its reasons.
+    Refused(Vec<(RecordId, Arc<str>)>),
+    /// The person wants these refused ones sent once more.
+    Retried(Vec<RecordId>),
+    /// The person gave these refused ones up.
+    Discarded(Vec<RecordId>),
 }
 
 const COMMITTED: &str = "committed";
 const SENT: &str = "sent";
+const REFUSED: &str = "refused";
+const RETRIED: &str = "retried";
+const DISCARDED: &str = "discarded";
 
 /// The project's channel; dropping it ends the listening.
 pub struct Channel {
@@ -43,8 +53,32 @@ impl Channel {
 
     /// Tells the others what the server has.
     pub fn sent(&self, records: &[RecordId]) {
+        self.post_ids(SENT, records);
+    }
+
+    /// Tells the others what the server does not want.
+    pub fn refused(&self, refused: &[(RecordId, Arc<str>)]) {
+        // A line each.
+        let lines: Vec<_> = refused
+            .iter()
+            .map(|(id, why)| [&*id.to_string(), " ", &why.replace('\n', " ")].concat())
+            .collect();
+        self.post(REFUSED, lines.iter().map(String::as_str));
+    }
+
+    /// Tells the others what the person wants sent once more: one of them may be the one that sends.
+    pub fn retried(&self, records: &[RecordId]) {
+        self.post_ids(RETRIED, records);
+    }
+
+    /// Tells the others what the person gave up.
+    pub fn discarded(&self, records: &[RecordId]) {
+        self.post_ids(DISCARDED, records);
+    }
+
+    fn post_ids(&self, what: &str, records: &[RecordId]) {
         let ids: Vec<_> = records.iter().map(ToString::to_string).collect();
-        self.post(SENT, ids.iter().map(String::as_str));
+        self.post(what, ids.iter().map(String::as_str));
     }
 
     fn post<'a>(&self, what: &str, lines: impl Iterator<Item = &'a str>) {
@@ -82,12 +116,22 @@ impl Drop for Channel {
 fn understood(text: &str) -> Option<OtherTab> {
     let (what, lines) = text.split_once('\n')?;
     let lines = lines.lines();
+    let ids = |lines: std::str::Lines<'_>| lines.filter_map(|line| line.parse().ok()).collect();
     match what {
         COMMITTED => {
             let records = lines.filter_map(|line| Record::parse(line).ok());
             Some(OtherTab::Committed(records.map(|record| from_record(&record)).collect()))
         }
-        SENT => Some(OtherTab::Sent(lines.filter_map(|line| line.parse().ok()).collect())),
+        SENT => Some(OtherTab::Sent(ids(lines))),
+        RETRIED => Some(OtherTab::Retried(ids(lines))),
+        DISCARDED => Some(OtherTab::Discarded(ids(lines))),
+        REFUSED => {
+            let refused = lines.filter_map(|line| {
+                let (id, why) = line.split_once(' ')?;
+                Some((id.parse().ok()?, why.into()))
+            });
+            Some(OtherTab::Refused(refused.collect()))
+        }
         _ => None,
     }
 }
