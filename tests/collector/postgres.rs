@@ -38,9 +38,10 @@ impl Server {
         // After the copy, so that the standby, once promoted, waits for nobody.
         self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
         self.sql("postgres", "SELECT pg_reload_conf()");
-        while self.sql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
-            != "1\n"
-        {
+        let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        let begun = Instant::now();
+        while self.sql("postgres", synchronous) != "1\n" {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the standby does not follow");
             std::thread::sleep(Duration::from_millis(50));
         }
         standby
