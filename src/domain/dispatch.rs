@@ -32,6 +32,9 @@ pub struct DispatchRules {
     pub batch_ms: f64,
     /// Most items in one message.
     pub batch_most: usize,
+    /// Every core has a worker: one of them rests while the person answers, so that the next question is not kept
+    /// waiting by what nobody waits for.
+    pub spares_a_core: bool,
 }
 
 impl Default for DispatchRules {
@@ -42,6 +45,7 @@ impl Default for DispatchRules {
             start_deadline_ms: 60_000,
             batch_ms: 30.0,
             batch_most: 64,
+            spares_a_core: false,
         }
     }
 }
@@ -66,6 +70,8 @@ pub enum Order {
 
 /// Messages that may wait at one worker: one that it works on, one that it finds when it is done.
 const IN_FLIGHT: usize = 2;
+/// How long after the person did something one more thing is likely: as slow as most answers are.
+const AT_WORK_MS: i64 = 2_000;
 /// Workers that die one after the other before any was ready: then it is not bad luck.
 const MOST_FAILED_STARTS: u32 = 3;
 
@@ -98,6 +104,8 @@ pub struct Dispatcher {
     failed_starts: u32,
     /// Moving average of what an item takes in a worker, milliseconds.
     item_ms: f64,
+    /// Until when the person is taken to be at work.
+    at_work: Option<Timestamp>,
 }
 
 impl Dispatcher {
@@ -115,6 +123,7 @@ impl Dispatcher {
             next_ticket: 0,
             failed_starts: 0,
             item_ms: 10.0,
+            at_work: None,
         }
     }
 
@@ -134,7 +143,9 @@ impl Dispatcher {
     /// When [`Dispatcher::orders`] should be asked again at the latest.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.workers.iter().filter(|(_, w)| self.is_timed(w)).map(|(_, w)| w.deadline).min()
+        let rests = self.at_work.filter(|_| !self.waiting.is_empty() || !self.retry.is_empty());
+        let timed = self.workers.iter().filter(|(_, w)| self.is_timed(w)).map(|(_, w)| w.deadline);
+        timed.chain(rests).min()
     }
 
     /// Hands out work from now on (`true`) or only waits for what is out (`false`): workers that are not up yet have
@@ -148,6 +159,16 @@ impl Dispatcher {
             }
         }
         self.running = running;
+    }
+
+    /// The person did something, and has more to do.
+    pub fn at_work(&mut self, now: Timestamp) {
+        self.at_work = self.rules.spares_a_core.then(|| now.plus(AT_WORK_MS));
+    }
+
+    /// The person has nothing to do: all workers are wanted.
+    pub fn at_rest(&mut self) {
+        self.at_work = None;
     }
 
     /// Adds an item to the work.
@@ -240,12 +261,16 @@ impl Dispatcher {
             self.workers.insert(id, Worker { ready: false, deadline, flights: VecDeque::new() });
             orders.push(Order::Start(id));
         }
+        // Also over, if the clock was set back.
+        self.at_work.take_if(|until| *until <= now || until.since(now) > AT_WORK_MS);
+        let ready = self.workers.iter().filter(|(_, w)| w.ready).map(|(id, _)| id);
+        let resting = self.at_work.and(ready.skip(1).last());
         // Round by round, so that the first items are spread over all workers.
         for depth in 0..IN_FLIGHT {
             let free: Vec<_> = self
                 .workers
                 .iter()
-                .filter(|(_, w)| w.ready && w.flights.len() == depth)
+                .filter(|(id, w)| w.ready && w.flights.len() == depth && Some(*id) != resting)
                 .map(|(id, _)| id)
                 .collect();
             for id in free {
@@ -414,6 +439,37 @@ mod tests {
         assert_eq!(dispatcher.overdue(late), [WorkerId(0)]);
         assert!(dispatcher.lost(WorkerId(0)).is_empty());
         assert_eq!(dispatcher.done(WorkerId(0), orders[0].1, late), None);
+    }
+
+    #[test]
+    fn while_the_person_answers_one_worker_rests_and_no_longer() {
+        let rules =
+            DispatchRules { workers: 2, batch_most: 1, spares_a_core: true, ..DispatchRules::default() };
+        let mut dispatcher = Dispatcher::new(rules);
+        (0..50).for_each(|i| dispatcher.add(ItemKey(i)));
+        dispatcher.run(true, NOW);
+        assert_eq!(dispatcher.orders(NOW).len(), 2);
+        dispatcher.ready(WorkerId(0));
+        dispatcher.at_work(NOW);
+        let to = |orders: Vec<Order>| -> Vec<u32> {
+            let worker =
+                |order| if let Order::Predict { worker, .. } = order { Some(worker.0) } else { None };
+            orders.into_iter().filter_map(worker).collect()
+        };
+        assert_eq!(to(dispatcher.orders(NOW)), [0, 0], "one that is alone does not rest");
+        dispatcher.ready(WorkerId(1));
+        assert_eq!(to(dispatcher.orders(NOW)), [0; 0]);
+        let later = NOW.plus(AT_WORK_MS);
+        assert_eq!(dispatcher.wake_at(), Some(later));
+        assert_eq!(to(dispatcher.orders(later)), [1, 1]);
+        dispatcher.at_work(later);
+        dispatcher.done(WorkerId(1), Ticket(2), later);
+        assert_eq!(to(dispatcher.orders(later)), [0; 0]);
+        dispatcher.at_rest();
+        assert_eq!(to(dispatcher.orders(later)), [1], "nobody is to wait for predictions");
+        dispatcher.at_work(later);
+        dispatcher.done(WorkerId(1), Ticket(3), later);
+        assert_eq!(to(dispatcher.orders(later.plus(-60_000))), [1], "the clock was set back");
     }
 
     #[test]

@@ -297,6 +297,7 @@ impl Driver {
             dispatch: DispatchRules {
                 workers,
                 item_deadline_ms: config.item_deadline_ms,
+                spares_a_core: workers >= cores(),
                 ..DispatchRules::default()
             },
         };
@@ -915,10 +916,15 @@ fn deed_of(deed: KeyDeed) -> Deed {
 
 /// As many workers as the machine has cores, at most four.
 fn usual_workers() -> usize {
+    cores().clamp(1, 4)
+}
+
+/// As many as the browser says that there are.
+fn cores() -> usize {
     let cores = web_sys::window().map_or(2.0, |window| window.navigator().hardware_concurrency());
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let cores = cores as usize;
-    cores.clamp(1, 4)
+    cores
 }
 
 /// 128 random bits.

@@ -405,6 +405,13 @@ impl Session {
 
     /// Takes in what happened at `now`.
     pub fn notice(&mut self, notice: Notice, now: Timestamp) {
+        use Notice as N;
+        if matches!(
+            notice,
+            N::Answered(_) | N::Skipped | N::Undone | N::Reviewed(..) | N::Opened(_) | N::Closed
+        ) {
+            self.dispatcher.at_work(now);
+        }
         match notice {
             Notice::Restored(records, kept) => self.restored(records, kept),
             Notice::Arrived(items) => self.arrived(items, now),
@@ -485,6 +492,9 @@ impl Session {
         self.redecide(now);
         self.flush_accepts();
         self.learn();
+        if self.progress.waiting == 0 {
+            self.dispatcher.at_rest();
+        }
         for order in self.dispatcher.orders(now) {
             self.command(Command::Worker(order));
         }
