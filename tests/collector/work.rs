@@ -208,7 +208,7 @@ fn many_annotators_at_once_never_hold_more_than_an_item_wants() {
         let all: Vec<_> = (0..12)
             .map(|n| {
                 let collector = &collector;
-                scope.spawn(move || ask(collector, &format!("a{n}"), 10))
+                scope.spawn(move || ask(collector, &format!("a{n}"), 8))
             })
             .collect();
         for one in all {
@@ -216,9 +216,10 @@ fn many_annotators_at_once_never_hold_more_than_an_item_wants() {
         }
     });
     assert!(held.values().all(|holders| *holders <= 2), "{held:?}");
-    // 120 places for twelve who want ten: what was passed by in the rush is there on the next call.
-    let given: usize = (0..12).map(|n| ask(&collector, &format!("a{n}"), 10).len()).sum();
-    assert_eq!(given, 120);
+    // What was passed by in the rush is there on the next call. With eight each for twelve there is always an item
+    // with a free place that one does not hold already; with ten, all 120 places, there need not be.
+    let given: usize = (0..12).map(|n| ask(&collector, &format!("a{n}"), 8).len()).sum();
+    assert_eq!(given, 96);
 }
 
 #[test]
