@@ -202,9 +202,10 @@ impl Driver {
             Ok(true) => {
                 // What had failed when this transaction began went along; what failed since is still to be written.
                 let failed = self.courier.unstored.take();
-                let (left, written) = failed.into_iter().partition(|id| store.is_unconfirmed(*id));
-                ids.extend::<Vec<_>>(written);
-                if Vec::is_empty(&left) {
+                let (left, written): (Vec<_>, Vec<_>) =
+                    failed.into_iter().partition(|id| store.is_unconfirmed(*id));
+                ids.extend(written);
+                if left.is_empty() {
                     self.no_store(None);
                     self.courier.again.take();
                 }

@@ -201,6 +201,14 @@ pub enum Notice {
     Tick,
 }
 
+impl Notice {
+    /// Whether the person did this, and is likely to do more.
+    fn is_of_the_person(&self) -> bool {
+        use Notice::{Answered, Closed, Opened, Reviewed, Skipped, Undone};
+        matches!(self, Answered(_) | Skipped | Undone | Reviewed(..) | Opened(_) | Closed)
+    }
+}
+
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -405,11 +413,7 @@ impl Session {
 
     /// Takes in what happened at `now`.
     pub fn notice(&mut self, notice: Notice, now: Timestamp) {
-        use Notice as N;
-        if matches!(
-            notice,
-            N::Answered(_) | N::Skipped | N::Undone | N::Reviewed(..) | N::Opened(_) | N::Closed
-        ) {
+        if notice.is_of_the_person() {
             self.dispatcher.at_work(now);
         }
         match notice {
