@@ -139,7 +139,6 @@ async function pour(urls, onStored = () => {}) {
   const waits = [];
   let stored = 0;
   let retried = 0;
-  let last = 0;
   let pause = 0;
   // Made beforehand: what is measured is the collector.
   const bodies = [];
@@ -147,7 +146,7 @@ async function pour(urls, onStored = () => {}) {
     bodies.push(Array.from({ length: Math.min(batch, records - n) }, (_, i) => recordOf(n + i)).join('\n'));
   }
   const begun = performance.now();
-  last = begun;
+  let last = begun;
   let next = 0;
   await Promise.all(Array.from({ length: senders }, async (_, sender) => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });

@@ -83,17 +83,6 @@ impl Courier {
         self.counted.set(None);
     }
 
-    /// Tells everybody who waits for the end that there will be none here.
-    pub fn leave(&self) {
-        let why = "the element was removed or configured anew; its records are kept";
-        for (_, reject) in self.flushing.take() {
-            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&["flush: ", why].concat()));
-        }
-        if let Some(Finishing { reject, .. }) = self.finishing.take() {
-            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&["finish: ", why].concat()));
-        }
-    }
-
     /// From now on what the store holds is counted, to notice when it is gone.
     pub fn watch(&self) {
         self.watching.set(true);
@@ -270,14 +259,11 @@ impl Driver {
         // What could not be stored is tried again, and waited for.
         let settled = view.unsaved == 0 && view.waiting == 0;
         if settled && (view.to_server || view.volatile == 0 || self.courier.again.borrow().is_none()) {
-            let lost = (!view.to_server && view.volatile > 0).then(|| in_memory(view.volatile));
-            for (resolve, reject) in self.courier.flushing.take() {
-                let _ = match &lost {
-                    None => resolve.call0(&JsValue::NULL),
-                    Some(why) => {
-                        reject.call1(&JsValue::NULL, &js_sys::Error::new(&["flush: ", why].concat()))
-                    }
-                };
+            if !view.to_server && view.volatile > 0 {
+                self.give_up_flush(&in_memory(view.volatile));
+            }
+            for (resolve, _) in self.courier.flushing.take() {
+                let _ = resolve.call0(&JsValue::NULL);
             }
         }
         self.finish_if_possible(&view);
@@ -555,6 +541,19 @@ impl Driver {
             let why = view.hold.as_ref().map_or_else(|| "the server is slow".to_owned(), ToString::to_string);
             format!("{} records are not delivered yet: {why}", view.waiting + view.unsaved)
         })
+    }
+
+    /// Tells everybody who waits for the end that there will be none here.
+    pub fn leave(&self) {
+        let why = "the element was removed or configured anew; its records are kept";
+        self.give_up_flush(why);
+        self.give_up_finish(why.to_owned());
+    }
+
+    fn give_up_flush(&self, why: &str) {
+        for (_, reject) in self.courier.flushing.take() {
+            let _ = reject.call1(&JsValue::NULL, &js_sys::Error::new(&["flush: ", why].concat()));
+        }
     }
 
     /// The page stays, and `finish` says why.

@@ -128,7 +128,7 @@ impl Driver {
                 config: RefCell::default(),
                 session: RefCell::new(None),
                 notices: RefCell::default(),
-                early: RefCell::new(Some(Vec::new())),
+                early: RefCell::default(),
                 busy: Cell::new(false),
                 store: RefCell::new(None),
                 courier: Courier::default(),
@@ -161,7 +161,7 @@ impl Driver {
     /// Starts from the beginning.
     pub fn start(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
-        self.early.borrow_mut().get_or_insert_default();
+        self.early.replace(Some(Vec::new()));
         self.desk.opening.set(Opening::Starting);
         self.desk.connection.set(None);
         let (driver, generation) = (self.clone(), self.generation.get());

@@ -32,7 +32,7 @@ pub struct Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         self.view.take();
-        self.driver.courier.leave();
+        self.driver.leave();
         self.driver.stop();
     }
 }

@@ -459,7 +459,9 @@ impl Session {
                 self.outbox.iter_mut().for_each(|outbox| outbox.sent_elsewhere(&records));
             }
             Notice::RefusedElsewhere(refused) => {
-                self.outbox.iter_mut().for_each(|outbox| outbox.refused_elsewhere(refused.clone()));
+                if let Some(outbox) = &mut self.outbox {
+                    outbox.refused_elsewhere(refused);
+                }
             }
             Notice::DiscardedElsewhere(records) => {
                 // It is stored there.
