@@ -149,6 +149,22 @@ fn a_request_that_was_under_way_in_a_crash_is_repeated_with_its_key_and_its_memb
 }
 
 #[test]
+fn a_batch_of_an_earlier_configuration_that_is_too_large_today_goes_in_smaller_ones() {
+    let mut page = Page::new(DeliveryRules { batch_most: 1, ..RULES });
+    let ids: Vec<_> = (0..3).map(|at| page.chance.record_id(START.plus(at))).collect();
+    let id = page.chance.batch_id(START);
+    let frozen = Batch { id, records: ids.clone(), attempts: 2, not_before: START.plus(60_000) };
+    let thawed = page.outbox.restore([], [frozen], [], 0, |id| of_item(id.0.as_u64_pair().1));
+    assert_eq!((thawed, page.outbox.waiting()), (vec![id], 3));
+    for id in ids {
+        let batch = page.request().unwrap();
+        assert_eq!(batch.records, [id]);
+        page.stores(&batch);
+    }
+    assert_eq!(page.outbox.sent(), 3);
+}
+
+#[test]
 fn a_batch_is_limited_in_bytes_and_what_is_larger_goes_alone() {
     let mut page = Page::new(DeliveryRules { batch_bytes: 2_500, ..RULES });
     let sizes = [1_000, 1_000, 1_000, 9_000, 400, 400];

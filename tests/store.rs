@@ -437,6 +437,49 @@ async fn without_indexeddb_everything_works_in_memory_and_says_why() {
 }
 
 #[wasm_bindgen_test]
+async fn what_an_element_could_not_store_the_next_one_of_its_project_takes_over() {
+    let project = project("left");
+    let in_memory = || async { open_in(Err(StoreError::Missing), &project, Durability::Strict).await.0 };
+    let first = in_memory().await;
+    let answers = answers(3);
+    first.commit(&answers[..2]).await.unwrap();
+    first.leave();
+    let (records, kept) = in_memory().await.load().await.unwrap();
+    assert_eq!(records, answers[..2]);
+    assert_eq!((kept.waiting, kept.volatile), (ids(&answers[..2]), ids(&answers[..2])));
+}
+
+#[wasm_bindgen_test]
+async fn what_failed_to_be_stored_is_stored_by_the_next_element() {
+    let project = project("left on disk");
+    let first = durable(&project).await;
+    let answers = answers(2);
+    let failing = Meddling::aborting_writes();
+    first.commit(&answers[..1]).await.unwrap_err();
+    // This one still fails when its element has gone.
+    let last = spawn_commit(&first, answers[1..].to_vec());
+    first.leave();
+    eventually("the last commit has failed", || last.borrow().is_some()).await;
+    drop(failing);
+    let second = durable(&project).await;
+    let (records, kept) = second.load().await.unwrap();
+    assert_eq!((records, kept.volatile), (answers.clone(), ids(&answers)));
+    assert_eq!(second.retry().await, Ok(true));
+    let (records, kept) = durable(&project).await.load().await.unwrap();
+    assert_eq!((records, kept.waiting, kept.volatile), (answers.clone(), ids(&answers), vec![]));
+}
+
+fn spawn_commit(store: &Store, records: Vec<Correction>) -> Rc<RefCell<Option<Result<bool, StoreError>>>> {
+    let outcome: Rc<RefCell<Option<_>>> = Rc::default();
+    let (store, said) = (store.clone(), outcome.clone());
+    spawn_local(async move {
+        let committed = store.commit(&records).await;
+        said.replace(Some(committed));
+    });
+    outcome
+}
+
+#[wasm_bindgen_test]
 async fn a_browser_that_refuses_throws_or_never_answers_leaves_a_store_in_memory() {
     let refusing = [
         (
@@ -731,6 +774,20 @@ async fn a_sender_that_slept_over_its_lease_is_fenced_and_its_records_are_kept()
     // What the person did goes on being stored, whoever sends.
     assert_eq!(one.commit(&answers[2..]).await, Ok(true));
     assert_eq!(two.load().await.unwrap().0, answers);
+    let lost = first.lost().expect("a lease can be lost");
+    JsFuture::from(lost).await.unwrap();
+    js("Date.now = realNow");
+}
+
+#[wasm_bindgen_test]
+async fn a_sender_that_slept_while_another_took_over_and_gave_back_knows_that_it_is_out_of_date() {
+    let project = project("given back");
+    let _no_locks = NoLocks::now();
+    let (one, two) = (durable(&project).await, durable(&project).await);
+    let first = one.lead().await;
+    js("globalThis.realNow = Date.now; Date.now = () => realNow() + 60_000");
+    let second = two.lead().await;
+    drop(second);
     let lost = first.lost().expect("a lease can be lost");
     JsFuture::from(lost).await.unwrap();
     js("Date.now = realNow");

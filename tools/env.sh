@@ -9,6 +9,7 @@ export HITL_CACHE="${HITL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hitl-labeler}"
 TOOLS="$HITL_CACHE/tools"
 NATIVE_DIR="$HITL_CACHE/native"
 WEB_DIR="$HITL_CACHE/web"
+RELEASE_DIR="$HITL_CACHE/web-release"
 RELAXED_DIR="$HITL_CACHE/web-relaxed"
 WASM_TARGET=wasm32-unknown-unknown
 

@@ -45,6 +45,14 @@ browser_tests() {
         }'
 }
 
+# The test targets that need a feature, as arguments for cargo.
+tests_of() {
+    cargo metadata --locked --no-deps --format-version 1 | node -e '
+        const { packages } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        for (const { kind, name, "required-features": needs } of packages[0].targets)
+            if (kind.includes("test") && needs?.includes(process.argv[1])) console.log("--test", name);' "$1"
+}
+
 # No --quiet: cargo would hand it on to the runner, which does not know it.
 # In headless Chromium, driven by Debian's chromedriver with the flags of webdriver.json.
 browser() {
@@ -101,10 +109,10 @@ stage "clippy collector" clippy_native --features collector
 stage "clippy infer,collector" clippy_native --features infer,collector
 stage "clippy page" clippy_web --features page
 stage "clippy worker" clippy_web --features worker
-stage "native none" native test --locked --quiet
+# The tests of the pure layers are among them; that those compile without any feature clippy has shown.
 stage "native infer, eval" native test --locked --quiet --features eval
 stage "onnxruntime" onnxruntime
-stage "native collector" native test --locked --quiet --features collector
+stage "native collector" native test --locked --quiet --features collector --lib $(tests_of collector)
 if found=$(browser_tests); then
     while read -r features name; do
         [ -z "$name" ] || stage "browser $name" browser "${features#none}" --test "$name"

@@ -145,10 +145,18 @@ impl Credential {
 
     /// The page answered: with a token, or without one.
     pub fn given(&mut self, token: Option<Token>) {
-        self.asking = false;
+        let waited_for = std::mem::take(&mut self.asking);
+        if token.is_none() && !waited_for {
+            return;
+        }
         // The same once more counts as a new one: whether it is any good only the server knows.
         self.taken = false;
         self.token = token;
+    }
+
+    /// The page has not answered for long: it may be asked once more. What it still gives is taken.
+    pub fn waited_too_long(&mut self) {
+        self.asking = false;
     }
 
     /// The server took a request that bore the token.
@@ -264,6 +272,23 @@ mod tests {
         assert_eq!(credential.ask(NOW.plus(WAIT_MOST_MS)), None);
         credential.log_in();
         assert_eq!(credential.ask(NOW), Some(Occasion::Person));
+    }
+
+    #[test]
+    fn a_page_that_does_not_answer_can_be_asked_once_more_and_may_still_answer() {
+        let mut credential = Credential::new(true);
+        credential.ask(NOW);
+        credential.waited_too_long();
+        assert_eq!(credential.standing(), Standing::Missing, "the person is told");
+        credential.log_in();
+        assert_eq!(credential.ask(NOW), Some(Occasion::Person));
+        credential.given(Some(token("second")));
+        credential.given(None);
+        assert_eq!(
+            credential.token(),
+            Ok(Some(&token("second"))),
+            "the first asking was given up, and comes late"
+        );
     }
 
     #[test]

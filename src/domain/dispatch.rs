@@ -72,6 +72,8 @@ pub enum Order {
 const IN_FLIGHT: usize = 2;
 /// How long after the person did something one more thing is likely: as slow as most answers are.
 const AT_WORK_MS: i64 = 2_000;
+/// So late after a deadline nobody but a device that slept comes to look.
+const ASLEEP_MS: i64 = 5_000;
 /// Workers that die one after the other before any was ready: then it is not bad luck.
 const MOST_FAILED_STARTS: u32 = 3;
 
@@ -79,6 +81,8 @@ const MOST_FAILED_STARTS: u32 = 3;
 struct Worker {
     ready: bool,
     deadline: Timestamp,
+    /// It was given more time for a sleep of the device, and has not been heard of since.
+    slept: bool,
     flights: VecDeque<Flight>,
 }
 
@@ -184,7 +188,7 @@ impl Dispatcher {
     /// The worker has loaded the model.
     pub fn ready(&mut self, worker: WorkerId) {
         if let Some(worker) = self.workers.get_mut(worker) {
-            worker.ready = true;
+            (worker.ready, worker.slept) = (true, false);
             self.failed_starts = 0;
         }
     }
@@ -195,6 +199,7 @@ impl Dispatcher {
         let worker = self.workers.get_mut(worker)?;
         let at = worker.flights.iter().position(|flight| flight.ticket == ticket)?;
         let flight = worker.flights.remove(at)?;
+        worker.slept = false;
         for item in &flight.items {
             self.suspects.remove(*item);
         }
@@ -237,10 +242,26 @@ impl Dispatcher {
     }
 
     /// Workers that have exceeded their deadline; the caller stops them and reports them [`lost`](Self::lost).
+    ///
+    /// To be asked at [`Dispatcher::wake_at`]. Asked much later, the device slept and its workers with it: each gets
+    /// all its time once more. A second time it is not believed, as timers of hidden pages are late, too.
     #[must_use]
-    pub fn overdue(&self, now: Timestamp) -> Vec<WorkerId> {
+    pub fn overdue(&mut self, now: Timestamp) -> Vec<WorkerId> {
         let late = |w: &Worker| self.is_timed(w) && w.deadline <= now;
-        self.workers.iter().filter(|(_, w)| late(w)).map(|(id, _)| id).collect()
+        let mut late: Vec<_> = self.workers.iter().filter(|(_, w)| late(w)).map(|(id, _)| id).collect();
+        late.retain(|id| {
+            let Some(worker) = self.workers.get_mut(*id) else { return false };
+            let slept = now.since(worker.deadline) > ASLEEP_MS && !worker.slept;
+            if slept {
+                worker.slept = true;
+                worker.deadline = match worker.flights.front() {
+                    Some(flight) if worker.ready => deadline(&self.rules, flight.items.len(), now),
+                    _ => now.plus(self.rules.start_deadline_ms),
+                };
+            }
+            !slept
+        });
+        late
     }
 
     /// Whether a worker's deadline counts: it has work, or is to come up.
@@ -258,7 +279,8 @@ impl Dispatcher {
             let id = WorkerId(self.next_worker);
             self.next_worker += 1;
             let deadline = now.plus(self.rules.start_deadline_ms);
-            self.workers.insert(id, Worker { ready: false, deadline, flights: VecDeque::new() });
+            self.workers
+                .insert(id, Worker { ready: false, deadline, slept: false, flights: VecDeque::new() });
             orders.push(Order::Start(id));
         }
         // Also over, if the clock was set back.
@@ -439,6 +461,23 @@ mod tests {
         assert_eq!(dispatcher.overdue(late), [WorkerId(0)]);
         assert!(dispatcher.lost(WorkerId(0)).is_empty());
         assert_eq!(dispatcher.done(WorkerId(0), orders[0].1, late), None);
+    }
+
+    #[test]
+    fn a_device_that_slept_does_not_cost_a_worker_unless_that_stays_silent() {
+        let mut dispatcher = Dispatcher::new(DispatchRules { workers: 1, ..DispatchRules::default() });
+        dispatcher.add(ItemKey(0));
+        dispatcher.run(true, NOW);
+        assert_eq!(dispatcher.orders(NOW), [Order::Start(WorkerId(0))]);
+        let morning = NOW.plus(8 * 3_600_000);
+        assert!(dispatcher.overdue(morning).is_empty(), "it was loading when the lid was closed");
+        assert_eq!(dispatcher.wake_at(), Some(morning.plus(60_000)));
+        dispatcher.ready(WorkerId(0));
+        assert_eq!(sent(&dispatcher.orders(morning)).len(), 1);
+        let noon = morning.plus(4 * 3_600_000);
+        assert!(dispatcher.overdue(noon).is_empty(), "it was at work");
+        assert_eq!(dispatcher.wake_at(), Some(noon.plus(10_000)));
+        assert_eq!(dispatcher.overdue(noon.plus(60_000)), [WorkerId(0)], "once is enough");
     }
 
     #[test]

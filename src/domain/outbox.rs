@@ -246,7 +246,8 @@ impl Outbox {
         }
     }
 
-    /// Takes over what the store holds: replaces everything that was known. `about` knows the records.
+    /// Takes over what the store holds: replaces everything that was known. `about` knows the records. Gives back
+    /// the batches that are larger than today's rules allow: their records wait, to go in smaller ones.
     pub fn restore(
         &mut self,
         waiting: impl IntoIterator<Item = RecordId>,
@@ -254,7 +255,7 @@ impl Outbox {
         refused: impl IntoIterator<Item = (RecordId, Arc<str>)>,
         sent: usize,
         about: impl Fn(RecordId) -> Parcel,
-    ) {
+    ) -> Vec<BatchId> {
         // Filled one by one, here and elsewhere: `collect` brings a sort along for each type.
         self.parcels.clear();
         self.refused.clear();
@@ -270,7 +271,17 @@ impl Outbox {
         self.batches.clear();
         self.search = None;
         (self.failures, self.pause) = (0, Timestamp::default());
+        let mut too_large = Vec::new();
         for batch in batches {
+            if batch.records.len() > self.rules.batch_most.max(1) {
+                too_large.push(batch.id);
+                for record in batch.records {
+                    self.add(record, about(record));
+                    self.refused.remove(record);
+                    self.waiting.insert(record);
+                }
+                continue;
+            }
             for record in &batch.records {
                 self.parcels.insert(*record, about(*record));
                 self.waiting.remove(*record);
@@ -285,6 +296,7 @@ impl Outbox {
             self.batches.insert(at, Live { batch, under: Under::Ready, left_out: None });
         }
         self.sent = sent;
+        too_large
     }
 
     /// Records that are on their way, in batches or not, oldest first.

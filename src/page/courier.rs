@@ -20,7 +20,7 @@ use super::{events, probe};
 use crate::domain::correction::Correction;
 use crate::domain::credential::{Credential, Standing, Token};
 use crate::domain::ident::{RecordId, Timestamp};
-use crate::domain::outbox::{Batch, Errand, Hold, Reply};
+use crate::domain::outbox::{Batch, Errand, Hold, Reply, Verdict};
 use crate::domain::session::{DeliveryView, Notice};
 use crate::wire::config::Config;
 use crate::wire::correction::to_record;
@@ -32,8 +32,12 @@ const SLOW_MS: u32 = 1_500;
 const AGAIN_MS: u32 = 5_000;
 /// How soon a store that could not be read is read again by who leads.
 const READ_AGAIN_MS: i64 = 1_000;
+/// Attempts after which a record that is not in the store is taken for lost.
+const GONE_AFTER: u32 = 3;
 /// Records that have waited for longer than this are worth a word.
 const OLD_MS: i64 = 24 * 3_600_000;
+/// How long the page's `authorize` is waited for before the person is told, milliseconds: a log-in by hand may take so long.
+const TOKEN_MS: u32 = 60_000;
 /// How long [`Driver::finish`] waits for a server that is expected to come back.
 const FINISH_MS: u32 = 60_000;
 
@@ -42,7 +46,7 @@ const FINISH_MS: u32 = 60_000;
 pub struct Courier {
     lead: RefCell<Option<store::Lead>>,
     credential: RefCell<Credential>,
-    /// Wakes the asking for a token that is not to be asked for at once.
+    /// Wakes the asking for a token that is not to be asked for at once, or ends the waiting for one.
     ask: RefCell<Option<Timeout>>,
     /// Records of transactions that failed.
     unstored: RefCell<Vec<RecordId>>,
@@ -83,6 +87,11 @@ impl Courier {
         self.counted.set(None);
     }
 
+    /// Whether the element that was here before has left records that no store holds.
+    pub fn has_unstored(&self) -> bool {
+        !self.unstored.borrow().is_empty()
+    }
+
     /// From now on what the store holds is counted, to notice when it is gone.
     pub fn watch(&self) {
         self.watching.set(true);
@@ -109,7 +118,10 @@ impl Driver {
         store.listen(move |said| {
             let Some(driver) = me.upgrade() else { return };
             let notice = match said {
-                OtherTab::Committed(records) => Notice::Elsewhere(records),
+                OtherTab::Committed(records) => {
+                    driver.meet_labels(&records);
+                    Notice::Elsewhere(records)
+                }
                 OtherTab::Sent(records) => Notice::SentElsewhere(records),
                 OtherTab::Refused(refused) => Notice::RefusedElsewhere(refused),
                 OtherTab::Retried(records) => Notice::RetryRefused(records),
@@ -128,6 +140,7 @@ impl Driver {
         let loaded = store.load().await;
         drop(slow);
         let expected = store.witness().map_or(0, |witness| witness.count());
+        self.courier.unstored.replace(store.unstored());
         *self.store.borrow_mut() = Some(store);
         let silent = trouble.as_deref() == Some(&*StoreError::Silent.to_string());
         self.courier.unread.set(silent || loaded.is_err());
@@ -217,7 +230,7 @@ impl Driver {
 
     /// The connection was closed by the browser or another tab: what became of the store shows at once, not with the
     /// next answer.
-    fn store_now(&self) {
+    pub(super) fn store_now(&self) {
         let still = self.still();
         spawn_local(async move {
             let Some((store, _)) = still().and_then(|driver| driver.store()) else { return };
@@ -364,17 +377,19 @@ impl Driver {
                 None => store.bodies(&batch.records).await,
             };
             // Cleared under our hands, or not readable at this moment: what the session knows is the same.
-            let lines = lines.ok().or_else(|| driver.lines(&batch.records));
+            let lines = lines.or_else(|why| driver.lines(&batch.records).ok_or(why));
             drop(driver);
             let (reply, status) = match lines {
-                Some(lines) => {
+                Ok(lines) => {
                     backend::send(&config.delivery, batch.id, &batch.records, &lines, token.as_ref(), urgency)
                         .await
                 }
-                None => {
-                    let why = "the browser's store does not give the records back".into();
-                    (Reply::TryLater { why, after_ms: None }, None)
+                // Another tab that has it puts it back within moments. One that nobody has would be tried for ever.
+                Err(StoreError::Gone(record)) if batch.attempts > GONE_AFTER => {
+                    let why = "the browser's store lost it before it was sent".into();
+                    (Reply::Verdicts(vec![(record, Verdict::Refused(why))]), None)
                 }
+                Err(why) => (Reply::TryLater { why: why.to_string().into(), after_ms: None }, None),
             };
             if let Some(driver) = still() {
                 driver.heard_of_token(&reply, status, token.as_ref());
@@ -434,14 +449,14 @@ impl Driver {
     /// Asks the page for a token, if it is time to.
     fn ask_for_token(&self) {
         let Some(given) = self.ask_page() else {
+            // While it is being asked, nothing else is to ring.
             let at = self.courier.credential.borrow().wake_at();
-            let wait =
-                at.map(|Timestamp(at)| u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0));
-            let still = self.still();
-            let ask = wait.map(|wait| {
-                Timeout::new(wait, move || still().iter().for_each(|driver| driver.ask_for_token()))
-            });
-            self.courier.ask.replace(ask);
+            if let Some(Timestamp(at)) = at {
+                let wait = u32::try_from((at - now().0).clamp(0, 86_400_000)).unwrap_or(0);
+                let still = self.still();
+                let ask = move || still().iter().for_each(|driver| driver.ask_for_token());
+                self.courier.ask.replace(Some(Timeout::new(wait, ask)));
+            }
             return self.show_token();
         };
         spawn_local(self.token_from(given));
@@ -453,6 +468,9 @@ impl Driver {
         let wish = Object::new();
         let _ = Reflect::set(&wish, &"reason".into(), &occasion.word().into());
         let _ = Reflect::set(&wish, &"status".into(), &occasion.status().into());
+        let still = self.still();
+        let too_long = move || still().iter().for_each(|driver| driver.no_token_for_long());
+        self.courier.ask.replace(Some(Timeout::new(TOKEN_MS, too_long)));
         let asked = self.given.borrow().authorize.call1(&JsValue::NULL, &wish);
         Some(asked.map_or_else(|why| Promise::reject(&why), |given| Promise::resolve(&given)))
     }
@@ -470,14 +488,25 @@ impl Driver {
 
     fn token_given(&self, token: Option<Token>) {
         let none = token.is_none();
+        self.courier.ask.take();
         self.courier.credential.borrow_mut().given(token);
         self.show_token();
         if none {
-            let says = "authorize gave no token: sending waits until it does";
-            events::dispatch(&self.host, "hitl-error", &json!({ "code": "authorize", "message": says }));
+            self.tell_of_no_token("authorize gave no token: sending waits until it does");
         } else {
             self.notice(Notice::ResumeDelivery);
         }
+    }
+
+    /// The page's promise is neither kept nor broken: the person can have it asked once more.
+    fn no_token_for_long(&self) {
+        self.courier.credential.borrow_mut().waited_too_long();
+        self.show_token();
+        self.tell_of_no_token("authorize has not answered for a minute: sending waits until it does");
+    }
+
+    fn tell_of_no_token(&self, says: &str) {
+        events::dispatch(&self.host, "hitl-error", &json!({ "code": "authorize", "message": says }));
     }
 
     /// Asks the page if there is no token yet, and waits for it.

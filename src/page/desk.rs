@@ -319,7 +319,8 @@ impl Desk {
 
     /// Tells the session what the person did.
     pub fn notice(&self, notice: Notice) {
-        self.notice.with_value(|tell| tell(notice));
+        // The element may be gone.
+        let _ = self.notice.try_with_value(|tell| tell(notice));
     }
 
     /// Has the driver do something.

@@ -66,6 +66,8 @@ pub struct Given {
 /// One element's inside.
 pub struct Driver {
     pub(super) host: HtmlElement,
+    /// Of the signals.
+    pub owner: Owner,
     /// Signals of the view.
     pub desk: Desk,
     pub(super) given: RefCell<Given>,
@@ -106,6 +108,13 @@ enum Chosen {
     Threshold(f32),
 }
 
+impl Drop for Driver {
+    /// Whatever comes back later holds the driver, so nobody reads the signals any more.
+    fn drop(&mut self) {
+        self.owner.cleanup();
+    }
+}
+
 impl Driver {
     /// A driver for the element `host`; nothing starts before [`Driver::start`].
     #[must_use]
@@ -113,16 +122,20 @@ impl Driver {
         Rc::new_cyclic(|me: &Weak<Self>| {
             let held = Rc::new(Held::default());
             let (for_notice, for_order, for_images) = (me.clone(), me.clone(), me.clone());
-            let desk = Desk::new(
-                move |notice| {
-                    for_notice.upgrade().iter().for_each(|driver| driver.person_did(notice.clone()))
-                },
-                move |order| for_order.upgrade().iter().for_each(|driver| driver.order(order.clone())),
-                // The view outlives the driver, the pictures must not.
-                move |number| for_images.upgrade()?.held.url(number),
-            );
+            let owner = Owner::new();
+            let desk = owner.with(|| {
+                Desk::new(
+                    move |notice| {
+                        for_notice.upgrade().iter().for_each(|driver| driver.person_did(notice.clone()))
+                    },
+                    move |order| for_order.upgrade().iter().for_each(|driver| driver.order(order.clone())),
+                    // The view outlives the driver, the pictures must not.
+                    move |number| for_images.upgrade()?.held.url(number),
+                )
+            });
             Self {
                 host,
+                owner,
                 desk,
                 given: RefCell::new(given),
                 config: RefCell::default(),
@@ -248,6 +261,9 @@ impl Driver {
         if let Some(notice) = restored {
             self.notice(notice);
             self.courier.watch();
+        }
+        if self.courier.has_unstored() {
+            self.store_now();
         }
         self.courier.said_early().into_iter().for_each(|said| self.notice(said));
         self.delivery_changed();

@@ -78,14 +78,16 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     });
     let refreshing = Rc::downgrade(&driver);
     // The lists are filled only while somebody looks at them.
-    Effect::new(move |_| {
-        desk.panel.track();
-        desk.review_at.track();
-        let Some(driver) = refreshing.upgrade() else { return };
-        driver.refresh();
-        if desk.panel.get_untracked() == Panel::Cycle {
-            driver.figures_now();
-        }
+    driver.owner.with(|| {
+        Effect::new(move |_| {
+            desk.panel.track();
+            desk.review_at.track();
+            let Some(driver) = refreshing.upgrade() else { return };
+            driver.refresh();
+            if desk.panel.get_untracked() == Panel::Cycle {
+                driver.figures_now();
+            }
+        });
     });
     let listeners = listeners(&document, &driver);
     let keyboard = Keyboard::new(&document, &host, desk);

@@ -67,6 +67,11 @@ pub enum StoreError {
     Gone(RecordId),
 }
 
+thread_local! {
+    /// What elements that went could not write, by database: the next element of the project does.
+    static LEFT: RefCell<BTreeMap<String, Vec<Row>>> = RefCell::default();
+}
+
 /// Bytes after which LevelDB has begun a new log for certain.
 const LOG: usize = 6 << 20;
 /// Bytes of a row of blanks: Chromium puts values of 64 KiB and more into files of their own.
@@ -133,7 +138,7 @@ pub async fn open_in(
         Ok(database) => (Some(Rc::new(database)), None),
         Err(why) => (None, Some(why.to_string().into())),
     };
-    let inner = Inner {
+    let inner = Rc::new(Inner {
         factory: factory.ok().filter(|_| database.is_some()),
         // What nobody else can read is not worth telling.
         channel: database.as_ref().and_then(|_| Channel::open(&name)),
@@ -148,8 +153,9 @@ pub async fn open_in(
         emptied: Cell::new(false),
         closed,
         name,
-    };
-    (Store { inner: Rc::new(inner) }, why)
+    });
+    inner.take_over();
+    (Store { inner }, why)
 }
 
 impl Store {
@@ -207,7 +213,8 @@ impl Store {
         let stored = read[4].as_f64().unwrap_or(0.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let records = stored as usize + self.inner.unconfirmed.borrow().of(Table::Records).count();
-        let mut kept = Kept { sent: records.saturating_sub(outbox.len()), ..Kept::default() };
+        let volatile = self.unstored();
+        let mut kept = Kept { sent: records.saturating_sub(outbox.len()), volatile, ..Kept::default() };
         for (id, text) in self.inner.merged(Table::Batches, &read[2], &read[3]) {
             // A batch that no record waits for was settled by a tab that could not say so.
             let batch = read_batch(&id, &text);
@@ -381,6 +388,12 @@ impl Store {
         self.inner.unconfirmed.borrow().get(&(Table::Records, id.to_string())).is_some()
     }
 
+    /// The records that are not known to be on the disk.
+    pub fn unstored(&self) -> Vec<RecordId> {
+        let unconfirmed = self.inner.unconfirmed.borrow();
+        unconfirmed.of(Table::Records).filter_map(|(id, _)| id.parse().ok()).collect()
+    }
+
     /// Calls `hear` when the browser or another tab has closed the connection: the store may be empty by now.
     pub fn when_closed(&self, hear: impl Fn() + 'static) {
         self.inner.closed.borrow_mut().replace(Rc::new(hear));
@@ -392,9 +405,11 @@ impl Store {
         if self.inner.factory.is_none() { Lead::alone() } else { Lead::take(&self.inner).await }
     }
 
-    /// Waits for no lock and no lease any more: the element is gone.
+    /// The element is gone: it waits for no lock and no lease any more, and what it could not write is left to the
+    /// next one of the project on this page.
     pub fn leave(&self) {
         self.inner.left.set(true);
+        self.inner.hand_over();
         self.inner.waits.take().iter().for_each(AbortController::abort);
     }
 
@@ -457,7 +472,24 @@ impl Inner {
         }
     }
 
+    /// Leaves what is not written to the next element of the project.
+    fn hand_over(&self) {
+        let rows = self.unconfirmed.borrow_mut().leave(self.factory.is_none());
+        if !rows.is_empty() {
+            LEFT.with_borrow_mut(|left| left.entry(self.name.clone()).or_default().extend(rows));
+        }
+    }
+
+    /// Takes over what earlier elements of the project have left.
+    fn take_over(&self) {
+        let rows = LEFT.with_borrow_mut(|left| left.remove(&self.name));
+        self.unconfirmed.borrow_mut().take_over(rows.unwrap_or_default());
+    }
+
     async fn write_once(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
+        if !self.left.get() {
+            self.take_over();
+        }
         let mut under_way =
             UnderWay { of: self, stamp: self.unconfirmed.borrow_mut().hold(rows), done: false };
         let Some(database) = self.database().await? else {
@@ -510,7 +542,14 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let mut unconfirmed = self.of.unconfirmed.borrow_mut();
-        if self.done { unconfirmed.confirm(self.stamp) } else { unconfirmed.fail(self.stamp) }
+        if self.done {
+            return unconfirmed.confirm(self.stamp);
+        }
+        unconfirmed.fail(self.stamp);
+        drop(unconfirmed);
+        if self.of.left.get() {
+            self.of.hand_over();
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::driver::{Driver, set, spec};
 use super::learner::{HeadOut, Learner, Said};
 use super::workers::Rows;
 use super::{download, events, model};
+use crate::domain::correction::Correction;
 use crate::domain::correction::{PredictionShown, Role};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::few::Few;
@@ -581,6 +582,19 @@ impl Driver {
             self.notice(Notice::LabelAdded(Label { id: name.into(), name: name.into() }));
         }
         self.show_labels();
+    }
+
+    /// The answers that a person added in another tab. While this one still reads the store they are in there.
+    pub(super) fn meet_labels(&self, records: &[Correction]) {
+        if !self.config.borrow().open_labels || self.session.borrow().is_none() {
+            return;
+        }
+        for id in records.iter().filter_map(|record| record.answer.clone()) {
+            if self.desk.labels.with_untracked(|labels| labels.find(&id).is_none()) {
+                self.notice(Notice::LabelAdded(Label { id: id.clone(), name: id.clone() }));
+                self.show_labels();
+            }
+        }
     }
 
     /// Shows the labels that there are now, with keys for the new ones.

@@ -381,6 +381,66 @@ test("a store that is cleared while nobody answers is filled again from memory, 
   assert.deepEqual([...state.kept.values()].map(([{ item_id }]) => item_id).sort(), items.sort());
 });
 
+test("answers in memory outlive a change of the annotator, and are delivered under the one who gave them", async () => {
+  const state = backend(server, "/records", () => 503);
+  const page = await context.newPage();
+  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
+  await page.goto(host(4, { delivery: { url: "/records", retry: RETRY } }));
+  const labeler = new Labeler(page);
+  const items = await answer(labeler, 2);
+  await labeler.run((element) => element.setAttribute("annotator", "ada"));
+  await until(async () => (await labeler.progress())?.answered === 2, "both answers are known to the new start");
+  assert.equal((await labeler.progress()).unsaved ?? 0, 0);
+  await warned(labeler, "Answers are not saved here.");
+  items.push(...(await answer(labeler, 1)));
+  state.behave = () => "well";
+  await labeler.waitForDelivered(3);
+  const records = [...state.kept.values()].map(([record]) => record);
+  assert.deepEqual(records.map(({ item_id }) => item_id).sort(), items.sort());
+  assert.deepEqual(records.map(({ annotator }) => annotator), [null, null, "ada"]);
+});
+
+test("a record that nobody has any more is listed as refused, and holds up no other", async () => {
+  const state = backend(server, "/records", () => 503);
+  const first = await Labeler.open(context, host(4, { delivery: { url: "/records", retry: RETRY } }));
+  const items = await answer(first, 2);
+  // The row of the log is lost, the one that says that it waits is not.
+  await first.page.evaluate(async () => {
+    const [{ name }] = await indexedDB.databases();
+    const db = await new Promise((done) => (indexedDB.open(name).onsuccess = ({ target }) => done(target.result)));
+    const rows = db.transaction("records", "readwrite").objectStore("records");
+    await new Promise((done) => (rows.openCursor().onsuccess = ({ target }) => (target.result.delete().onsuccess = done)));
+    db.close();
+  });
+  await first.page.close();
+  const labeler = await Labeler.open(context, server.url);
+  await until(async () => (await labeler.progress())?.refused === 1, "it is listed");
+  state.behave = () => "well";
+  await until(() => state.kept.size === 1, "the other one arrived");
+  assert.ok(items.includes([...state.kept.values()][0][0].item_id));
+  await labeler.part(".tab--delivery").click();
+  await labeler.part(".refused", { hasText: "lost it before it was sent" }).waitFor();
+});
+
+test("an authorize that never answers is told, and can be asked once more", async () => {
+  const state = guarded("second");
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const real = setTimeout;
+    // A minute passes in half a second.
+    globalThis.setTimeout = (call, ms, ...rest) => real(call, ms === 60_000 ? 500 : ms, ...rest);
+  });
+  await page.goto(host(2, { delivery: AUTHORIZED }, `${GIVES} globalThis.give = (n) => (n === 1 ? new Promise(() => {}) : "second");`));
+  const labeler = new Labeler(page);
+  await answer(labeler, 1);
+  await banner(labeler, "Sending waits for a log-in.").waitFor();
+  const told = await labeler.heard("hitl-error");
+  assert.match(told.at(-1).message, /has not answered for a minute/);
+  await banner(labeler, "Sending waits for a log-in.").locator("button").click();
+  await labeler.waitForDelivered(1);
+  assert.equal(state.kept.size, 1);
+});
+
 test("flush() rejects where answers are in memory only", async () => {
   const page = await context.newPage();
   await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));

@@ -51,6 +51,7 @@ impl Store {
             refused: self.refused.iter().map(|(id, why)| (*id, why.clone())).collect(),
             discarded: self.discarded.iter().copied().collect(),
             sent: self.sent.len(),
+            volatile: Vec::new(),
         }
     }
 }

@@ -361,9 +361,11 @@ impl Session {
         undone.extend(self.log.values().filter(|c| c.kind == Kind::Undo).filter_map(|c| c.supersedes));
         let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(c.id));
         self.steps = own.map(|correction| Step::Answered(correction.id)).collect();
+        self.volatile.extend(kept.volatile);
         if let Some(outbox) = &mut self.outbox {
             let about = |id| super::delivering::parcel(&self.log, id);
-            outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
+            // What is too large is taken out of the store by who leads.
+            let _ = outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
         }
     }
 

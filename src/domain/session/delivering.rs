@@ -46,12 +46,16 @@ impl Session {
         // that another tab delivered without our hearing of it goes once more: the server knows it by its id.
         let known: Vec<_> = outbox.undelivered().chain(self.volatile.iter()).collect();
         let about = |id| parcel(&self.log, id);
-        outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
+        let too_large = outbox.restore(kept.waiting, kept.batches, kept.refused, kept.sent, about);
         let mut discarded = Keys::default();
         discarded.extend(kept.discarded);
         let wanted = known.into_iter().filter(|id| !discarded.contains(*id));
         wanted.for_each(|id| outbox.add(id, about(id)));
         outbox.lead(true);
+        for batch in too_large {
+            let (sent, refused, remaining) = (Vec::new(), Vec::new(), Vec::new());
+            self.command(Command::Deliver(Errand::Settle { batch, sent, refused, remaining }));
+        }
     }
 
     pub(super) fn replied(&mut self, batch: BatchId, reply: Reply, now: Timestamp) {

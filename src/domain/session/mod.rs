@@ -107,6 +107,8 @@ pub struct Kept {
     pub discarded: Vec<RecordId>,
     /// How many the server has.
     pub sent: usize,
+    /// Records that are in memory only: an element that was there before left them.
+    pub volatile: Vec<RecordId>,
 }
 
 /// Something that happened outside; nothing else changes a session.

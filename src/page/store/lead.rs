@@ -163,12 +163,14 @@ async fn renew(holding: Weak<Holding>) {
     loop {
         sleep(lease::RENEW_MS).await;
         let Some(held) = holding.upgrade() else { return };
-        let ran_out = held.of.lease.get().is_none_or(|lease| lease.until < now());
+        let before = held.of.lease.get();
+        let ran_out = before.is_none_or(|lease| lease.until < now());
         match claim(&held.of, held.me).await {
-            Ok(Ok(_)) => {}
+            // Another number: somebody else had it while this tab slept, and gave it back. What is known is out of date.
+            Ok(Ok(lease)) if before.is_some_and(|before| before.fence == lease.fence) => {}
             // A store that fails for a moment; nobody else can read it either.
             Err(_) if !ran_out => {}
-            Ok(Err(_)) | Err(_) => {
+            Ok(_) | Err(_) => {
                 let _ = held.lose.call0(&JsValue::NULL);
                 return;
             }

@@ -177,6 +177,30 @@ impl Unconfirmed {
         self.rows.retain(|key, held| !is_senders(key, held.value.as_deref()));
     }
 
+    /// Gives out what an element that goes has not written, `all` of it (there is no database) or what failed: rows
+    /// that the next element of the project is to write. What is said of records that other tabs can read is out of
+    /// date by then.
+    pub fn leave(&mut self, all: bool) -> Vec<Row> {
+        let left: Vec<_> = if all {
+            self.rows.keys().cloned().collect()
+        } else {
+            let failed = self.rows.iter().filter(|(_, held)| held.failed);
+            let ours = failed.filter(|((table, id), held)| {
+                let unread = *table == Table::Outbox && self.get(&(Table::Records, id.clone())).is_some();
+                unread || !is_senders(&(*table, id.clone()), held.value.as_deref())
+            });
+            ours.map(|(key, _)| key.clone()).collect()
+        };
+        left.into_iter().filter_map(|key| self.rows.remove(&key).map(|held| (key, held.value))).collect()
+    }
+
+    /// Takes over what an earlier element has left; what is here already is newer.
+    pub fn take_over(&mut self, left: Vec<Row>) {
+        for (key, value) in left {
+            self.rows.entry(key).or_insert(Held { value, stamp: 0, failed: true });
+        }
+    }
+
     /// There is no database: what is taken out needs no trace.
     pub fn settle_in_memory(&mut self) {
         self.rows.retain(|_, held| held.value.is_some());

@@ -17,6 +17,9 @@ use super::lean::{clicked, derived, lazy};
 /// More labels than this are looked for, not looked at.
 pub const MANY: usize = 24;
 
+/// A name of more bytes may be cut on its button, and is shown whole under the pointer.
+const LONG: usize = 24;
+
 /// Most rows in the list of found labels: more would not be read.
 const ROWS: usize = 50;
 
@@ -74,8 +77,10 @@ impl Each {
 
     fn inside(self, id: LabelId) -> AnyView {
         let bar = move || self.share(id).map(|p| shortest(p * 100.0) + "%");
+        let name = self.name(id);
+        let whole = (name.len() > LONG).then(|| name.to_string());
         view! {
-            <bdi class="choice__name">{self.name(id)}</bdi>
+            <bdi class="choice__name" title=whole>{name}</bdi>
             <span class="choice__share">{derived(move || self.share(id).map(|p| percent(p, self.words)))}</span>
             <span class="choice__bar" style:inline-size=derived(move || bar().unwrap_or_else(|| "0".to_owned()))></span>
         }

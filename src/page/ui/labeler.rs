@@ -502,12 +502,13 @@ fn said_of_promise(desk: Desk, words: &'static Words) -> &'static str {
 
 fn said_of_delivery(desk: Desk, words: &'static Words) -> String {
     desk.delivery.with(|view| {
-        let (state, n) = standing(view);
+        // Without the number, which grows with each answer: the sentence would be read out anew each time.
+        let (state, _) = standing(view);
         if !state.is_trouble() {
             return String::new();
         }
         let obstacle = obstacle(view, words).unwrap_or_default();
-        format!("{} {} {obstacle}", state.word(words), count(n, words))
+        format!("{} {obstacle}", state.word(words))
     })
 }
 
