@@ -779,7 +779,9 @@ impl Driver {
             Panel::Aside => set(desk.asides, session.asides().take(ASIDES_LISTED).cloned().collect()),
             Panel::Delivery => {
                 let refused = session.refused().map(|(id, why)| {
-                    let item = session.record(id).map_or_else(|| "".into(), |record| record.item_id.clone());
+                    let item = session
+                        .record(id)
+                        .map_or_else(|| id.to_string().into(), |record| record.item_id.clone());
                     (id, item, why)
                 });
                 set(desk.refused, refused.collect());

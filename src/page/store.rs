@@ -68,8 +68,8 @@ pub enum StoreError {
 }
 
 thread_local! {
-    /// What elements that went could not write, by database: the next element of the project does.
-    static LEFT: RefCell<BTreeMap<String, Vec<Row>>> = RefCell::default();
+    /// What elements that went could not write, with the name of the database: the next element of the project does.
+    static LEFT: RefCell<Vec<(String, Row)>> = RefCell::default();
 }
 
 /// Bytes after which LevelDB has begun a new log for certain.
@@ -475,15 +475,18 @@ impl Inner {
     /// Leaves what is not written to the next element of the project.
     fn hand_over(&self) {
         let rows = self.unconfirmed.borrow_mut().leave(self.factory.is_none());
-        if !rows.is_empty() {
-            LEFT.with_borrow_mut(|left| left.entry(self.name.clone()).or_default().extend(rows));
-        }
+        LEFT.with_borrow_mut(|left| left.extend(rows.into_iter().map(|row| (self.name.clone(), row))));
     }
 
     /// Takes over what earlier elements of the project have left.
     fn take_over(&self) {
-        let rows = LEFT.with_borrow_mut(|left| left.remove(&self.name));
-        self.unconfirmed.borrow_mut().take_over(rows.unwrap_or_default());
+        for (name, row) in LEFT.take() {
+            if name == self.name {
+                self.unconfirmed.borrow_mut().take_over(row);
+            } else {
+                LEFT.with_borrow_mut(|left| left.push((name, row)));
+            }
+        }
     }
 
     async fn write_once(&self, rows: Vec<Row>) -> Result<bool, StoreError> {

@@ -419,7 +419,7 @@ test("a record that nobody has any more is listed as refused, and holds up no ot
   await until(() => state.kept.size === 1, "the other one arrived");
   assert.ok(items.includes([...state.kept.values()][0][0].item_id));
   await labeler.part(".tab--delivery").click();
-  await labeler.part(".refused", { hasText: "lost it before it was sent" }).waitFor();
+  await labeler.part(".row__why", { hasText: "lost it before it was sent" }).waitFor();
 });
 
 test("an authorize that never answers is told, and can be asked once more", async () => {
@@ -427,6 +427,8 @@ test("an authorize that never answers is told, and can be asked once more", asyn
   const page = await context.newPage();
   await page.addInitScript(() => {
     const real = setTimeout;
+    globalThis.told = [];
+    addEventListener("hitl-error", ({ detail }) => told.push(detail.message));
     // A minute passes in half a second.
     globalThis.setTimeout = (call, ms, ...rest) => real(call, ms === 60_000 ? 500 : ms, ...rest);
   });
@@ -434,8 +436,7 @@ test("an authorize that never answers is told, and can be asked once more", asyn
   const labeler = new Labeler(page);
   await answer(labeler, 1);
   await banner(labeler, "Sending waits for a log-in.").waitFor();
-  const told = await labeler.heard("hitl-error");
-  assert.match(told.at(-1).message, /has not answered for a minute/);
+  assert.match(await page.evaluate(() => told.at(-1)), /has not answered for a minute/);
   await banner(labeler, "Sending waits for a log-in.").locator("button").click();
   await labeler.waitForDelivered(1);
   assert.equal(state.kept.size, 1);

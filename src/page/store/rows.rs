@@ -181,23 +181,23 @@ impl Unconfirmed {
     /// that the next element of the project is to write. What is said of records that other tabs can read is out of
     /// date by then.
     pub fn leave(&mut self, all: bool) -> Vec<Row> {
-        let left: Vec<_> = if all {
-            self.rows.keys().cloned().collect()
-        } else {
-            let failed = self.rows.iter().filter(|(_, held)| held.failed);
-            let ours = failed.filter(|((table, id), held)| {
-                let unread = *table == Table::Outbox && self.get(&(Table::Records, id.clone())).is_some();
-                unread || !is_senders(&(*table, id.clone()), held.value.as_deref())
-            });
-            ours.map(|(key, _)| key.clone()).collect()
-        };
-        left.into_iter().filter_map(|key| self.rows.remove(&key).map(|held| (key, held.value))).collect()
+        let unread: Vec<_> = self.of(Table::Records).map(|(id, _)| id.to_owned()).collect();
+        let mut left = Vec::new();
+        for (key, held) in &mut self.rows {
+            let own = !is_senders(key, held.value.as_deref())
+                || key.0 == Table::Outbox && unread.binary_search(&key.1).is_ok();
+            if all || held.failed && own {
+                held.failed = false;
+                left.push((key.clone(), held.value.clone()));
+            }
+        }
+        left
     }
 
-    /// Takes over what an earlier element has left; what is here already is newer.
-    pub fn take_over(&mut self, left: Vec<Row>) {
-        for (key, value) in left {
-            self.rows.entry(key).or_insert(Held { value, stamp: 0, failed: true });
+    /// Takes over a row that an earlier element has left; what is here already is newer.
+    pub fn take_over(&mut self, (key, value): Row) {
+        if self.get(&key).is_none() {
+            self.rows.insert(key, Held { value, stamp: 0, failed: true });
         }
     }
 
