@@ -67,12 +67,10 @@ onnxruntime() { "$HITL_CACHE/python/current/bin/python" tests/fixtures/check_exp
 
 # Linking dist/ keeps one core busy for minutes, so it goes on beside the stages before it, and is waited for here.
 dist() {
-    if [ -n "$dist_job" ]; then
-        tail --pid="$dist_job" -f /dev/null
-        cat "$dist_log"
-        return "$(cat "$dist_log.status" || echo 1)"
-    fi
-    tools/dist.sh
+    [ -n "$dist_job" ] || { tools/dist.sh; return; }
+    tail --pid="$dist_job" -f /dev/null
+    cat "$dist_log"
+    return "$(cat "$dist_log.status" || echo 1)"
 }
 
 # COLLECTOR is the one of this source, not an older one that lies in the cache.
@@ -81,9 +79,9 @@ with_collector() {
     COLLECTOR="$NATIVE_DIR/debug/collector" "$@" </dev/null
 }
 
-# ONNX_PYTHON runs improved models in onnxruntime.
+# ONNX_PYTHON runs improved models in onnxruntime. Two files at a time: most of a test is waiting.
 e2e() {
-    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" with_collector node --test --test-reporter=tap tests/e2e/*.test.mjs
+    ONNX_PYTHON="$HITL_CACHE/python/current/bin/python" with_collector node --test --test-concurrency=2 --test-reporter=tap tests/e2e/*.test.mjs
 }
 
 # The presets whose servers are small; the others take minutes to install: make test-backends.
@@ -91,32 +89,58 @@ backends() {
     with_collector tools/test-backends.sh cloudevents collector html-form json-server standard-webhooks
 }
 
+native_stages() {
+    stage "clippy none" clippy_native
+    stage "clippy infer" clippy_native --features infer
+    stage "clippy eval" clippy_native --features eval
+    stage "clippy collector" clippy_native --features collector
+    stage "clippy infer,collector" clippy_native --features infer,collector
+    # The tests of the pure layers are among them; that those compile without any feature clippy has shown.
+    stage "native infer, eval" native test --locked --quiet --features eval
+    stage "onnxruntime" onnxruntime
+    # shellcheck disable=SC2046 # several arguments
+    stage "native collector" native test --locked --quiet --features collector --lib $(tests_of collector)
+}
+
+web_stages() {
+    local features name found
+    stage "clippy page" clippy_web --features page
+    stage "clippy worker" clippy_web --features worker
+    # None found is no success.
+    found=$(browser_tests) && [ -n "$found" ] || stage "browser" false
+    while read -r features name; do
+        [ -z "$name" ] || stage "browser $name" browser "${features#none}" --test "$name"
+    done <<<"$found"
+}
+
 dist_job=
 dist_log="$HITL_CACHE/log/dist.log"
+web_log="$HITL_CACHE/log/web.log"
+stage "format" cargo fmt --check
 if [ "$selected" = "  " ]; then
-    rm -f "$dist_log.status"
+    rm -f "$dist_log.status" "$web_log.counts"
     {
         tools/dist.sh >"$dist_log" 2>&1
         echo $? >"$dist_log.status"
     } &
     dist_job=$!
-fi
-stage "format" cargo fmt --check
-stage "clippy none" clippy_native
-stage "clippy infer" clippy_native --features infer
-stage "clippy eval" clippy_native --features eval
-stage "clippy collector" clippy_native --features collector
-stage "clippy infer,collector" clippy_native --features infer,collector
-stage "clippy page" clippy_web --features page
-stage "clippy worker" clippy_web --features worker
-# The tests of the pure layers are among them; that those compile without any feature clippy has shown.
-stage "native infer, eval" native test --locked --quiet --features eval
-stage "onnxruntime" onnxruntime
-stage "native collector" native test --locked --quiet --features collector --lib $(tests_of collector)
-if found=$(browser_tests); then
-    while read -r features name; do
-        [ -z "$name" ] || stage "browser $name" browser "${features#none}" --test "$name"
-    done <<<"$found"
+    # (What they print comes when those are through.)
+    # Compiling one crate keeps one core busy: what is for the browser goes on beside what is not.
+    (
+        passed=0 failed=0
+        web_stages
+        echo "$passed $failed" >"$web_log.counts"
+    ) >"$web_log" 2>&1 &
+    web_job=$!
+    native_stages
+    tail --pid="$web_job" -f /dev/null
+    cat "$web_log"
+    # Without a count it has not come to its end.
+    read -r good bad <"$web_log.counts" || { good=0 bad=1; }
+    passed=$((passed + good)) failed=$((failed + bad))
+else
+    native_stages
+    web_stages
 fi
 stage "dist" dist
 stage "sizes" tools/sizes --held dist
