@@ -162,6 +162,22 @@ fn every_event_that_is_told_is_in_the_public_face_and_none_besides() {
     assert_eq!(told, face);
 }
 
+#[test]
+fn the_record_has_the_same_fields_in_its_schema_and_in_its_type() {
+    let schema = fs::read_to_string(root().join("www/schema/record.v1.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let of_schema: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let face = fs::read_to_string(root().join("www/record.d.ts")).unwrap();
+    let outer = face
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with([' ', '}', '/'])));
+    let mut of_type: Vec<_> = outer.filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect();
+    of_type.sort();
+    let mut of_schema = of_schema;
+    of_schema.sort();
+    assert_eq!(of_type, of_schema);
+}
+
 /// Names of all packages that a browser build with this feature links.
 fn tree(feature: &str) -> Vec<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

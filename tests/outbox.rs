@@ -107,7 +107,7 @@ fn deliver(count: usize, poison: &[usize]) -> (usize, usize, Vec<usize>) {
 }
 
 #[test]
-fn one_poisoned_record_in_a_batch_of_fifty_costs_seven_requests_more() {
+fn one_poisoned_record_in_a_batch_of_fifty_costs_seven_refusals_and_at_most_eight_requests_more() {
     for at in 0..50 {
         let (refused, requests, found) = deliver(50, &[at]);
         assert_eq!(found, [at]);

@@ -724,3 +724,28 @@ fn every_preset_is_in_the_documentation_and_nothing_else_is() {
             .unwrap();
     assert!(parse(&merged).is_ok());
 }
+
+#[test]
+fn the_table_says_which_presets_met_a_server_and_which_only_its_documentation() {
+    let mut told = BTreeMap::new();
+    for row in DOCS.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [names, .., proof] = &cells[..] else { panic!("{row}") };
+        let proofs: Vec<_> = proof.split("; ").collect();
+        for (at, name) in names.split(", ").enumerate() {
+            told.insert(name.trim_matches('`').to_owned(), proofs[at.min(proofs.len() - 1)].to_owned());
+        }
+    }
+    for name in names() {
+        let by_papers = told[&name] == "documentation";
+        let file = root(&format!("tests/fixtures/backends/{name}.json"));
+        let from =
+            file.exists().then(|| read(&format!("tests/fixtures/backends/{name}.json"))["from"].to_string());
+        let met = from.as_deref().is_some_and(|from| from.contains("a real ") || from.contains("held to"));
+        let in_tests = fs::read_dir(root("tests/backends")).unwrap().any(|file| {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+            text.contains(&format!("\"{name}\""))
+        });
+        assert_eq!(!by_papers, met || in_tests || name.starts_with("json"), "{name}: {}", told[&name]);
+    }
+}

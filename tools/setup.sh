@@ -112,9 +112,13 @@ mkdir -p "$TOOLS/bin" "$HITL_CACHE/log"
 check_rust
 check_node
 need cc $DEBIAN_NATIVE
-need python3 python3-minimal
+# The whole of it: the minimal one has no http.server.
+python3 -c 'import http.server' 2>/dev/null || missing="$missing python3"
 if [ "$purpose" = test ]; then
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    # The collector's documents speak in curl; a test of connections makes a certificate.
+    need curl curl
+    need openssl openssl
     need chromium $DEBIAN_BROWSER
     need chromedriver $DEBIAN_BROWSER
     # The collector's tests start a server of their own from it, on a free port and in a temporary folder.

@@ -1,5 +1,7 @@
-/** The public face of <hitl-labeler>. Records: schema/record.v1.schema.json. Configuration: docs/config.md. */
+/** The public face of <hitl-labeler>. Configuration: docs/config.md. */
+import type { HitlRecord } from "./record.js";
 
+export type { HitlRecord };
 export interface Item {
   id: string | number;
   image?: string | Blob | ImageData;
@@ -56,7 +58,7 @@ export interface HitlEvents {
   /** No reasons while the policy has blind checks: they would tell which are checks. */
   "hitl-deferred": { items: { item_id: string; reasons: Reason[] }[] };
   /** A record is kept: on this device if `durable`, else in memory only. */
-  "hitl-corrected": { record: Record<string, unknown>; durable: boolean };
+  "hitl-corrected": { record: HitlRecord; durable: boolean };
   /** The server has these records. */
   "hitl-delivered": { ids: string[] };
   /** The figures were reckoned anew: wherever there is a model, whether or not it learns. */
@@ -99,8 +101,8 @@ export class HitlLabeler extends HTMLElement {
   /** Adds items to those that are there. */
   addItems(items: Iterable<Item> | AsyncIterable<Item>): void;
   /**
-   * Resolves once every record is stored and, if there is a server, there. Rejects, in words, where records are in this
-   * page's memory only, or when the element is removed before.
+   * Resolves once every record is stored and, if there is a server, there. Rejects, in words, where the server refused
+   * records, where they are in this page's memory only, or when the element is removed before.
    */
   flush(): Promise<void>;
   /**

@@ -143,15 +143,16 @@ impl Credential {
         Some(occasion)
     }
 
-    /// The page answered: with a token, or without one.
-    pub fn given(&mut self, token: Option<Token>) {
+    /// The page answered: with a token, or without one. `false`: it gives none, and nobody waits for it any more.
+    pub fn given(&mut self, token: Option<Token>) -> bool {
         let waited_for = std::mem::take(&mut self.asking);
         if token.is_none() && !waited_for {
-            return;
+            return false;
         }
         // The same once more counts as a new one: whether it is any good only the server knows.
         self.taken = false;
         self.token = token;
+        true
     }
 
     /// The page has not answered for long: it may be asked once more. What it still gives is taken.

@@ -44,7 +44,8 @@ impl Default for DeliveryRules {
             batch_most: 50,
             batch_bytes: 512 << 10,
             retry_base_ms: 1_000,
-            retry_cap_ms: 300_000,
+            // Also how long a server that is back waits for its records at most.
+            retry_cap_ms: 30_000,
             retry_for_ms: None,
         }
     }
@@ -247,7 +248,7 @@ impl Outbox {
     }
 
     /// Takes over what the store holds: replaces everything that was known. `about` knows the records. Gives back
-    /// the batches that are larger than today's rules allow: their records wait, to go in smaller ones.
+    /// the batches of more records than today's rules allow: their records wait, to go in smaller ones.
     pub fn restore(
         &mut self,
         waiting: impl IntoIterator<Item = RecordId>,
@@ -799,10 +800,9 @@ impl fmt::Display for Hold {
         match self {
             Hold::Offline => f.write_str("offline"),
             Hold::OtherTab => f.write_str("another tab sends"),
-            Hold::RetryAt { why, .. }
-            | Hold::GaveUp { why, .. }
-            | Hold::Unauthorized(why)
-            | Hold::WrongAddress(why) => f.write_str(why),
+            Hold::RetryAt { why, .. } | Hold::GaveUp { why, .. } => f.write_str(why),
+            Hold::Unauthorized(why) => write!(f, "the server wants other credentials ({why})"),
+            Hold::WrongAddress(why) => write!(f, "the address or the format is wrong ({why})"),
         }
     }
 }

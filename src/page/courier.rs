@@ -19,7 +19,7 @@ use super::time::{now, sleep};
 use super::{events, probe};
 use crate::domain::correction::Correction;
 use crate::domain::credential::{Credential, Standing, Token};
-use crate::domain::ident::{RecordId, Timestamp};
+use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::{Batch, Errand, Hold, Reply, Verdict};
 use crate::domain::session::{DeliveryView, Notice};
 use crate::wire::config::Config;
@@ -32,7 +32,9 @@ const SLOW_MS: u32 = 1_500;
 const AGAIN_MS: u32 = 5_000;
 /// How soon a store that could not be read is read again by who leads.
 const READ_AGAIN_MS: i64 = 1_000;
-/// Attempts after which a record that is not in the store is taken for lost.
+/// How often the test of the connection looks for the token that it waits for, milliseconds.
+const TOKEN_LOOK_MS: i64 = 200;
+/// Times that a record is looked for in vain before it is taken for lost.
 const GONE_AFTER: u32 = 3;
 /// Records that have waited for longer than this are worth a word.
 const OLD_MS: i64 = 24 * 3_600_000;
@@ -48,6 +50,8 @@ pub struct Courier {
     credential: RefCell<Credential>,
     /// Wakes the asking for a token that is not to be asked for at once, or ends the waiting for one.
     ask: RefCell<Option<Timeout>>,
+    /// How often the page was asked.
+    asked: Cell<u32>,
     /// Records of transactions that failed.
     unstored: RefCell<Vec<RecordId>>,
     again: RefCell<Option<Timeout>>,
@@ -59,6 +63,8 @@ pub struct Courier {
     watching: Cell<bool>,
     /// A new log has been begun: once is enough, however often the element starts anew.
     log_begun: Cell<bool>,
+    /// The batch whose records were not all to be had, and how often in a row.
+    missed: Cell<Option<(BatchId, u32)>>,
     counted: Cell<Option<usize>>,
     /// What earlier visits left in the store is not known, as it could not be read.
     unread: Cell<bool>,
@@ -112,6 +118,7 @@ impl Driver {
         let project =
             config.project.as_deref().map_or_else(|| self.given.borrow().project.clone(), str::to_owned);
         let slow = self.warn_if_slow();
+        let still = self.still();
         let (store, trouble) = store::open(&project, config.delivery.durability).await;
         let me = Rc::downgrade(self);
         self.courier.early.replace(Some(Vec::new()));
@@ -139,6 +146,11 @@ impl Driver {
         }
         let loaded = store.load().await;
         drop(slow);
+        if still().is_none() {
+            // Stopped meanwhile: what it took over from an earlier element is the next one's.
+            store.leave();
+            return None;
+        }
         let expected = store.witness().map_or(0, |witness| witness.count());
         self.courier.unstored.replace(store.unstored());
         *self.store.borrow_mut() = Some(store);
@@ -213,7 +225,8 @@ impl Driver {
                 }
                 self.courier.unstored.replace(left);
             }
-            Ok(false) => {}
+            // Nothing to be tried again where there is no store.
+            Ok(false) => drop(self.courier.again.take()),
             Err(ref why) => {
                 self.no_store(Some(why.to_string().into()));
                 self.courier.unstored.borrow_mut().extend(&ids);
@@ -242,7 +255,7 @@ impl Driver {
     }
 
     /// Tries again by itself: nobody should have to answer one more question for the last one to be kept.
-    fn store_again(&self) {
+    pub(super) fn store_again(&self) {
         let still = self.still();
         let again = Timeout::new(AGAIN_MS, move || still().iter().for_each(|driver| driver.store_now()));
         self.courier.again.replace(Some(again));
@@ -275,12 +288,20 @@ impl Driver {
             if !view.to_server && view.volatile > 0 {
                 self.give_up_flush(&in_memory(view.volatile));
             }
+            if view.refused > 0 {
+                self.give_up_flush(&refused(view.refused));
+            }
             for (resolve, _) in self.courier.flushing.take() {
                 let _ = resolve.call0(&JsValue::NULL);
             }
         }
         self.finish_if_possible(&view);
     }
+}
+
+/// Why what is settled has not arrived.
+fn refused(count: usize) -> String {
+    format!("the server refused {count} records; try them again, or delete them")
 }
 
 /// Why what is settled is not safe.
@@ -377,25 +398,58 @@ impl Driver {
                 None => store.bodies(&batch.records).await,
             };
             // Cleared under our hands, or not readable at this moment: what the session knows is the same.
-            let lines = lines.or_else(|why| driver.lines(&batch.records).ok_or(why));
+            let lines = match lines {
+                Ok(lines) => Ok(lines),
+                Err(why) => driver.lines_one_by_one(&store, &batch.records, why).await,
+            };
+            let missed =
+                driver.courier.missed.get().filter(|(of, _)| *of == batch.id).map_or(1, |(_, n)| n + 1);
+            driver.courier.missed.set(lines.is_err().then_some((batch.id, missed)));
             drop(driver);
             let (reply, status) = match lines {
                 Ok(lines) => {
                     backend::send(&config.delivery, batch.id, &batch.records, &lines, token.as_ref(), urgency)
                         .await
                 }
-                // Another tab that has it puts it back within moments. One that nobody has would be tried for ever.
-                Err(StoreError::Gone(record)) if batch.attempts > GONE_AFTER => {
-                    let why = "the browser's store lost it before it was sent".into();
-                    (Reply::Verdicts(vec![(record, Verdict::Refused(why))]), None)
+                // Another tab that has them puts them back within moments. Those that nobody has would be tried for ever.
+                Err((_, gone)) if !gone.is_empty() && missed > GONE_AFTER => {
+                    let why: Arc<str> = "the browser's store lost it before it was sent".into();
+                    let verdict = |id| (id, Verdict::Refused(why.clone()));
+                    (Reply::Verdicts(gone.into_iter().map(verdict).collect()), None)
                 }
-                Err(why) => (Reply::TryLater { why: why.to_string().into(), after_ms: None }, None),
+                Err((why, _)) => (Reply::TryLater { why: why.to_string().into(), after_ms: None }, None),
             };
             if let Some(driver) = still() {
                 driver.heard_of_token(&reply, status, token.as_ref());
                 driver.notice(Notice::Replied(batch.id, reply));
             }
         });
+    }
+
+    /// The records' lines, each from the store or the session, whichever has it. If some are not to be had: why the
+    /// store does not give them, and those that are in neither.
+    async fn lines_one_by_one(
+        &self,
+        store: &store::Store,
+        records: &[RecordId],
+        why: StoreError,
+    ) -> Result<Vec<String>, (StoreError, Vec<RecordId>)> {
+        if let Some(lines) = self.lines(records) {
+            return Ok(lines);
+        }
+        let (mut lines, mut gone) = (Vec::new(), Vec::new());
+        for id in records {
+            let one = [*id];
+            match store.bodies(&one).await {
+                Ok(line) => lines.extend(line),
+                Err(other) => match self.lines(&one) {
+                    Some(line) => lines.extend(line),
+                    None if matches!(other, StoreError::Gone(_)) => gone.push(*id),
+                    None => return Err((other, Vec::new())),
+                },
+            }
+        }
+        if gone.is_empty() { Ok(lines) } else { Err((why, gone)) }
     }
 
     /// The records' JSON lines as the session has them, if it has all of them.
@@ -468,6 +522,7 @@ impl Driver {
         let wish = Object::new();
         let _ = Reflect::set(&wish, &"reason".into(), &occasion.word().into());
         let _ = Reflect::set(&wish, &"status".into(), &occasion.status().into());
+        self.courier.asked.set(self.courier.asked.get() + 1);
         let still = self.still();
         let too_long = move || still().iter().for_each(|driver| driver.no_token_for_long());
         self.courier.ask.replace(Some(Timeout::new(TOKEN_MS, too_long)));
@@ -477,19 +532,24 @@ impl Driver {
 
     /// Waits for what the page's promise comes to; a page that refuses gives none.
     fn token_from(&self, given: Promise) -> impl Future<Output = ()> + use<> {
-        let still = self.still();
+        let (still, number) = (self.still(), self.courier.asked.get());
         async move {
             let given = JsFuture::from(given).await.ok().and_then(|given| given.as_string());
-            if let Some(driver) = still() {
-                driver.token_given(given.and_then(|text| Token::new(&text)));
+            let token = given.and_then(|text| Token::new(&text));
+            let Some(driver) = still() else { return };
+            // That an earlier asking comes to nothing says nothing of the present one.
+            if token.is_some() || driver.courier.asked.get() == number {
+                driver.token_given(token);
             }
         }
     }
 
     fn token_given(&self, token: Option<Token>) {
         let none = token.is_none();
+        if !self.courier.credential.borrow_mut().given(token) {
+            return;
+        }
         self.courier.ask.take();
-        self.courier.credential.borrow_mut().given(token);
         self.show_token();
         if none {
             self.tell_of_no_token("authorize gave no token: sending waits until it does");
@@ -515,7 +575,12 @@ impl Driver {
         if missing {
             self.courier.credential.borrow_mut().log_in();
             if let Some(given) = self.ask_page() {
-                self.token_from(given).await;
+                spawn_local(self.token_from(given));
+            }
+            // Not for the promise itself: that may never be kept.
+            let still = self.still();
+            while still().is_some() && self.courier.credential.borrow().standing() == Standing::Asking {
+                sleep(TOKEN_LOOK_MS).await;
             }
         }
     }
@@ -524,8 +589,8 @@ impl Driver {
         let mut credential = self.courier.credential.borrow_mut();
         match reply {
             Reply::Unauthorized(_) => credential.was_refused(token, status.unwrap_or(401), now()),
-            Reply::Verdicts(_) | Reply::RefusedWhole(_) => credential.was_taken(),
-            Reply::TryLater { .. } | Reply::WrongAddress(_) => return,
+            Reply::Verdicts(_) | Reply::RefusedWhole(_) if status.is_some() => credential.was_taken(),
+            _ => return,
         }
         drop(credential);
         self.ask_for_token();
@@ -598,10 +663,7 @@ impl Driver {
         }
         let held = self.courier.credential.borrow().standing() == Standing::Missing;
         match &view.hold {
-            _ if view.refused > 0 => self.give_up_finish(format!(
-                "the server refused {} records; try them again, or delete them",
-                view.refused
-            )),
+            _ if view.refused > 0 => self.give_up_finish(refused(view.refused)),
             Some(Hold::Offline | Hold::WrongAddress(_) | Hold::GaveUp { .. }) => {
                 self.give_up_finish(self.why_not_delivered())
             }

@@ -263,6 +263,8 @@ impl Driver {
             self.courier.watch();
         }
         if self.courier.has_unstored() {
+            // Waited for from now on, and done at once.
+            self.store_again();
             self.store_now();
         }
         self.courier.said_early().into_iter().for_each(|said| self.notice(said));

@@ -31,6 +31,8 @@ pub struct Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
+        // What is still to run in it is not to: its signals go at once, its effects a moment later.
+        self.driver.owner.pause();
         self.view.take();
         self.driver.leave();
         self.driver.stop();
@@ -72,9 +74,11 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
     let driver = Driver::new(host.clone(), given, abort);
     let desk = driver.desk;
     desk.words.set_value(words);
-    let view = mount_to(root, move || {
-        provide_context(desk);
-        view! { <Labeler words /> }.into_any()
+    let view = driver.owner.with(|| {
+        mount_to(root, move || {
+            provide_context(desk);
+            view! { <Labeler words /> }.into_any()
+        })
     });
     let refreshing = Rc::downgrade(&driver);
     // The lists are filled only while somebody looks at them.

@@ -12,7 +12,7 @@ mod witness;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use js_sys::{Array, Function, Promise, Reflect};
@@ -68,8 +68,8 @@ pub enum StoreError {
 }
 
 thread_local! {
-    /// What elements that went could not write, with the name of the database: the next element of the project does.
-    static LEFT: RefCell<Vec<(String, Row)>> = RefCell::default();
+    /// Stores of elements that went before everything was written: the next element of the project does it.
+    static LEFT: RefCell<Vec<Rc<Inner>>> = RefCell::default();
 }
 
 /// Bytes after which LevelDB has begun a new log for certain.
@@ -86,6 +86,7 @@ pub struct Store {
 }
 
 struct Inner {
+    me: Weak<Inner>,
     name: String,
     /// `None`: memory only, for good.
     factory: Option<IdbFactory>,
@@ -138,7 +139,8 @@ pub async fn open_in(
         Ok(database) => (Some(Rc::new(database)), None),
         Err(why) => (None, Some(why.to_string().into())),
     };
-    let inner = Rc::new(Inner {
+    let inner = Rc::new_cyclic(|me| Inner {
+        me: me.clone(),
         factory: factory.ok().filter(|_| database.is_some()),
         // What nobody else can read is not worth telling.
         channel: database.as_ref().and_then(|_| Channel::open(&name)),
@@ -190,6 +192,7 @@ impl Store {
         if let Some(channel) = &self.inner.channel {
             // A page that was killed may have stored its last transaction and told nobody who could send it.
             let last = kept.waiting.iter().rev().take(PAGE as usize).rev();
+            let last = last.filter(|id| !self.is_unconfirmed(**id));
             let lines: Vec<_> = last.filter_map(|id| Some(to_record(records.get(id)?).to_string())).collect();
             channel.committed(lines.iter().map(String::as_str));
         }
@@ -213,7 +216,9 @@ impl Store {
         let stored = read[4].as_f64().unwrap_or(0.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let records = stored as usize + self.inner.unconfirmed.borrow().of(Table::Records).count();
-        let volatile = self.unstored();
+        // What the server has is safe without a store.
+        let mut volatile = self.unstored();
+        volatile.retain(|id| outbox.contains_key(&id.to_string()));
         let mut kept = Kept { sent: records.saturating_sub(outbox.len()), volatile, ..Kept::default() };
         for (id, text) in self.inner.merged(Table::Batches, &read[2], &read[3]) {
             // A batch that no record waits for was settled by a tab that could not say so.
@@ -474,25 +479,26 @@ impl Inner {
 
     /// Leaves what is not written to the next element of the project.
     fn hand_over(&self) {
-        let rows = self.unconfirmed.borrow_mut().leave(self.factory.is_none());
-        LEFT.with_borrow_mut(|left| left.extend(rows.into_iter().map(|row| (self.name.clone(), row))));
+        if let Some(me) = self.me.upgrade().filter(|_| !self.unconfirmed.borrow().is_empty()) {
+            LEFT.with_borrow_mut(|left| left.push(me));
+        }
     }
 
     /// Takes over what earlier elements of the project have left.
     fn take_over(&self) {
-        for (name, row) in LEFT.take() {
-            if name == self.name {
-                self.unconfirmed.borrow_mut().take_over(row);
+        for left in LEFT.take() {
+            if left.name == self.name {
+                let rows = left.unconfirmed.take();
+                if !rows.is_empty() {
+                    self.unconfirmed.borrow_mut().take_over(rows, left.factory.is_none());
+                }
             } else {
-                LEFT.with_borrow_mut(|left| left.push((name, row)));
+                LEFT.with_borrow_mut(|all| all.push(left));
             }
         }
     }
 
     async fn write_once(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
-        if !self.left.get() {
-            self.take_over();
-        }
         let mut under_way =
             UnderWay { of: self, stamp: self.unconfirmed.borrow_mut().hold(rows), done: false };
         let Some(database) = self.database().await? else {

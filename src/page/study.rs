@@ -589,7 +589,11 @@ impl Driver {
         if !self.config.borrow().open_labels || self.session.borrow().is_none() {
             return;
         }
-        for id in records.iter().filter_map(|record| record.answer.clone()) {
+        // Of what is known already the labels were known, too, or are not answers any more.
+        let is_news = |record: &&Correction| {
+            self.session.borrow().as_ref().is_some_and(|session| session.record(record.id).is_none())
+        };
+        for id in records.iter().filter(is_news).filter_map(|record| record.answer.clone()) {
             if self.desk.labels.with_untracked(|labels| labels.find(&id).is_none()) {
                 self.notice(Notice::LabelAdded(Label { id: id.clone(), name: id.clone() }));
                 self.show_labels();

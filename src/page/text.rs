@@ -394,7 +394,7 @@ pub static ENGLISH: Words = Words {
     hold_retry: "The last attempt failed ({why}); the next one comes by itself.",
     hold_gave_up: "It has failed for a long time ({why}). Nothing is lost; sending waits until you try again.",
     hold_unauthorized: "The server wants other credentials ({why}). Nothing is lost; sending waits.",
-    hold_address: "The address seems wrong ({why}). Nothing is lost; sending waits.",
+    hold_address: "The address or the format seems wrong ({why}). Nothing is lost; sending waits.",
     send_now: "Send now",
     download_lines: "Download JSON Lines",
     download_csv: "Download CSV",

@@ -63,19 +63,21 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
             (*status, content_type, retry_after, body)
         }
     };
-    let said = || shortened(&words_of(body).unwrap_or_else(|| format!("status {status}")));
+    let said = || match words_of(body) {
+        Some(words) => format!("{status}: {}", shortened(&words)),
+        None => format!("status {status}"),
+    };
+    let refusal = || words_of(body).map_or_else(said, |words| shortened(&words));
     match status {
         200..=299 => confirmed(content_type, body, sent, confirm),
-        401 | 403 => Reply::Unauthorized(format!("the server wants other credentials ({status})").into()),
+        401 | 403 => Reply::Unauthorized(said().into()),
         // A wrong address or format would refuse every record there will ever be: nothing is sorted out.
-        404 | 405 | 406 | 410 | 415 | 300..=399 => {
-            Reply::WrongAddress(format!("the server does not take records at this address ({status})").into())
-        }
+        404 | 405 | 406 | 410 | 415 | 300..=399 => Reply::WrongAddress(said().into()),
         408 | 409 | 425 | 429 | 500..=599 => Reply::TryLater {
             why: format!("the server answered {status}").into(),
             after_ms: retry_after.as_deref().and_then(seconds),
         },
-        _ => Reply::RefusedWhole(said().into()),
+        _ => Reply::RefusedWhole(refusal().into()),
     }
 }
 
@@ -141,7 +143,9 @@ pub(super) fn words_of(body: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(body.as_bytes()).ok()?;
     for path in ["error.message", "error.detail", "message", "detail", "reason", "errors.0", "error", ""] {
         if let Some(words) = at(&json, path).and_then(Value::as_str) {
-            return Some(words.to_owned());
+            // What our collector, and who follows `docs/backend.md`, says is to be done.
+            let mend = at(&json, "error.mend").and_then(Value::as_str);
+            return Some(mend.map_or_else(|| words.to_owned(), |mend| [words, "; ", mend].concat()));
         }
     }
     let says_something = json.as_object().is_some_and(|fields| !fields.is_empty());
@@ -218,6 +222,16 @@ mod tests {
         for status in [400, 413, 422] {
             assert!(matches!(kind(status), Reply::RefusedWhole(_)), "{status}");
         }
+    }
+
+    #[test]
+    fn what_stops_everything_is_said_in_the_servers_words_with_its_mend() {
+        let body =
+            r#"{"error":{"code":"token_unknown","message":"nobody has this token","mend":"ask for one"}}"#;
+        let said = |status, body| reply(status, "application/json", body, Confirm::Records);
+        assert_eq!(said(403, body), Reply::Unauthorized("403: nobody has this token; ask for one".into()));
+        assert_eq!(said(415, body), Reply::WrongAddress("415: nobody has this token; ask for one".into()));
+        assert_eq!(said(401, "{}"), Reply::Unauthorized("status 401".into()));
     }
 
     #[test]

@@ -400,6 +400,23 @@ test("answers in memory outlive a change of the annotator, and are delivered und
   assert.deepEqual(records.map(({ annotator }) => annotator), [null, null, "ada"]);
 });
 
+test("what was delivered from memory is not sent again when the annotator changes", async () => {
+  const state = backend(server, "/records");
+  const page = await context.newPage();
+  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
+  await page.goto(host(4, { delivery: { url: "/records", retry: RETRY } }));
+  const labeler = new Labeler(page);
+  await answer(labeler, 2);
+  await labeler.waitForDelivered(2);
+  const before = state.requests.length;
+  await labeler.run((element) => element.setAttribute("annotator", "ada"));
+  await until(async () => (await labeler.progress())?.answered === 2, "both answers are known to the new start");
+  await answer(labeler, 1);
+  await labeler.waitForDelivered(3);
+  assert.equal(state.requests.length, before + 1);
+  assert.ok([...state.kept.values()].every((times) => times.length === 1));
+});
+
 test("a record that nobody has any more is listed as refused, and holds up no other", async () => {
   const state = backend(server, "/records", () => 503);
   const first = await Labeler.open(context, host(4, { delivery: { url: "/records", retry: RETRY } }));
@@ -440,6 +457,18 @@ test("an authorize that never answers is told, and can be asked once more", asyn
   await banner(labeler, "Sending waits for a log-in.").locator("button").click();
   await labeler.waitForDelivered(1);
   assert.equal(state.kept.size, 1);
+});
+
+test("flush() rejects where the server refused records, and says how many", async () => {
+  const state = backend(server, "/records", () => "refuse");
+  const labeler = await Labeler.open(context, host(3, { delivery: { url: "/records", retry: RETRY } }));
+  await answer(labeler, 1);
+  const flush = () => labeler.run((element) => element.flush().then(() => "resolved", (why) => why.message));
+  assert.match(await flush(), /flush: the server refused 1 records; try them again, or delete them/);
+  state.behave = () => "well";
+  await labeler.show("delivery");
+  await labeler.part(".row .button", { hasText: "Try again" }).first().click();
+  assert.equal(await flush(), "resolved");
 });
 
 test("flush() rejects where answers are in memory only", async () => {

@@ -109,6 +109,48 @@ test("an element that is removed gives back its workers and its keys; one that i
   await until(async () => (await labeler.progress())?.answered === 2, "both answers are there again");
 });
 
+test("an element that is removed by the page as soon as it is done leaves no error behind", async () => {
+  const labeler = await Labeler.open(context, manual(2));
+  const errors = [];
+  labeler.page.on("pageerror", (error) => errors.push(error.message));
+  labeler.page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  await labeler.asked();
+  await labeler.run((element) => element.addEventListener("hitl-done", () => element.remove()));
+  // By the mouse, so that the focus is on what goes.
+  for (let i = 0; i < 2; i++) {
+    const before = (await labeler.question()).item;
+    await labeler.button("yes").click();
+    if (i === 0) await until(async () => (await labeler.question()).item !== before, "the next question");
+  }
+  await until(() => labeler.page.evaluate(() => !document.querySelector("hitl-labeler")), "it is gone");
+  await settle(labeler.page);
+  assert.deepEqual(errors, []);
+  // The page's Wasm still works.
+  await labeler.page.evaluate(() => {
+    const again = document.createElement("hitl-labeler");
+    again.setAttribute("config", "/config.json");
+    document.body.append(again);
+  });
+  await until(async () => (await labeler.progress())?.answered === 2, "another element goes on");
+});
+
+test("an attribute that changes together with a step back leaves no error behind", async () => {
+  const labeler = await Labeler.open(context, manual(4));
+  const errors = [];
+  labeler.page.on("pageerror", (error) => errors.push(error.message));
+  labeler.page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  await labeler.asked();
+  await labeler.focus();
+  await labeler.answer("1");
+  await labeler.run((element) => {
+    element.setAttribute("annotator", "ada");
+    element.undo();
+  });
+  await until(async () => (await labeler.progress())?.answered === 0, "it was taken back");
+  await settle(labeler.page);
+  assert.deepEqual(errors, []);
+});
+
 test("an element that is removed while it starts does nothing more and complains of nothing", async () => {
   let begin;
   const begun = new Promise((resolve) => (begin = resolve));
@@ -358,9 +400,10 @@ test("the element's files may come from another origin", async () => {
   }
 });
 
-test("the Content-Security-Policy of the README is enough", async () => {
+const SHORT = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
+const LONG = `default-src 'none'; ${SHORT}; style-src 'self'; img-src 'self' blob: data:; connect-src 'self' data:`;
+for (const [which, policy] of [["short", SHORT], ["long", LONG]]) test(`the ${which} Content-Security-Policy of the README is enough`, async () => {
   server.route("/items.jsonl", await fashion(20));
-  const policy = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
   const head = `<meta http-equiv="Content-Security-Policy" content="${policy}">`;
   const element = `<hitl-labeler model="${MODEL}" items="/items.jsonl"></hitl-labeler>`;
   const labeler = await Labeler.open(context, server.host("/", element, { head }));

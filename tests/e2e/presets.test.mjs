@@ -1,7 +1,9 @@
 // Presets in a browser: they come from beside the element, and what they ask for reaches a server as it should.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { Labeler, until } from "./labeler.mjs";
 import { context, server } from "./place.mjs";
 import { backend, stand } from "./stand.mjs";
@@ -36,6 +38,27 @@ function elsewhere(path, answer, { preflight } = {}) {
   });
   return seen;
 }
+
+test("the script of the documentation for a Google sheet names what it has, and keeps no formula", async () => {
+  const page = await readFile(new URL("../../docs/backends.md", import.meta.url), "utf8");
+  const script = page.match(/```js\n(function doPost[^]*?)```/)[1];
+  const rows = [];
+  // What Google gives, as far as the script asks for it.
+  const google = {
+    LockService: { getScriptLock: () => ({ waitLock() {}, releaseLock() {} }) },
+    SpreadsheetApp: {
+      getActive: () => ({ getSheetByName: () => ({ getRange: () => ({ getValues: () => rows.map(([id]) => [id]) }), appendRow: (row) => rows.push(row) }) }),
+      flush() {},
+    },
+    ContentService: { MimeType: { JSON: "json" }, createTextOutput: (text) => ({ text, setMimeType() { return this; } }) },
+  };
+  const doPost = runInNewContext(`${script}; doPost`, google);
+  const record = { id: "1", item_id: "=HYPERLINK(1)", kind: "correction", answer: { label: "cat" }, answered_at: "2026-01-01T00:00:00Z" };
+  const post = (records) => JSON.parse(doPost({ postData: { contents: JSON.stringify(records) } }).text).results;
+  assert.deepEqual(post([record]), [{ id: "1", status: "stored" }]);
+  assert.deepEqual(post([record, { ...record, id: "2" }]).map(({ status }) => status), ["duplicate", "stored"]);
+  assert.deepEqual(rows.map(([id, item]) => [id, item]), [["1", "'=HYPERLINK(1)"], ["2", "'=HYPERLINK(1)"]]);
+});
 
 test("a preset's name is enough, and its parameters are told when they lack", async () => {
   const kept = backend(server, "/records");

@@ -17,6 +17,7 @@ for (const seed of [1, 2]) {
     assert.ok(!stuck, `what was left after the faults had ended: ${JSON.stringify(left)}`);
     // The storm was one. How many attempts fall into it is up to the machine: a fast one is through in seconds.
     assert.ok(run.shown >= 500 && run.kills === 5 && run.attempts >= 1, JSON.stringify(run));
+    assert.ok(Object.keys(run.faults).length >= 1, `faults: ${JSON.stringify(run.faults)}`);
   });
 }
 

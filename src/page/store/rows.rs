@@ -177,28 +177,21 @@ impl Unconfirmed {
         self.rows.retain(|key, held| !is_senders(key, held.value.as_deref()));
     }
 
-    /// Gives out what an element that goes has not written, `all` of it (there is no database) or what failed: rows
-    /// that the next element of the project is to write. What is said of records that other tabs can read is out of
-    /// date by then.
-    pub fn leave(&mut self, all: bool) -> Vec<Row> {
-        let unread: Vec<_> = self.of(Table::Records).map(|(id, _)| id.to_owned()).collect();
-        let mut left = Vec::new();
-        for (key, held) in &mut self.rows {
-            let own = !is_senders(key, held.value.as_deref())
-                || key.0 == Table::Outbox && unread.binary_search(&key.1).is_ok();
-            if all || held.failed && own {
-                held.failed = false;
-                left.push((key.clone(), held.value.clone()));
-            }
-        }
-        left
+    /// Takes the place of these rows, that an element which is gone has not written: the next transaction does. What is
+    /// said there of records that other tabs can read is out of date by now, unless there was no database (`alone`).
+    pub fn take_over(&mut self, left: Self, alone: bool) {
+        let unread: Vec<_> = left.of(Table::Records).map(|(id, _)| id.to_owned()).collect();
+        *self = left;
+        self.rows.retain(|key, held| {
+            held.failed = true;
+            let ours = key.0 == Table::Outbox && unread.binary_search(&key.1).is_ok();
+            alone || ours || !is_senders(key, held.value.as_deref())
+        });
     }
 
-    /// Takes over a row that an earlier element has left; what is here already is newer.
-    pub fn take_over(&mut self, (key, value): Row) {
-        if self.get(&key).is_none() {
-            self.rows.insert(key, Held { value, stamp: 0, failed: true });
-        }
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// There is no database: what is taken out needs no trace.

@@ -454,7 +454,9 @@ fn keep_focus(body: NodeRef<Div>) {
 
 /// Where the focus rests when it has nowhere else to be: the keys act from there.
 fn focus_heading(body: NodeRef<Div>) {
-    let heading = body.get_untracked().and_then(|body| body.query_selector("h2[tabindex]").ok().flatten());
+    // By the next frame the element may have been removed.
+    let body = body.try_get_untracked().flatten();
+    let heading = body.and_then(|body| body.query_selector("h2[tabindex]").ok().flatten());
     if let Some(heading) = heading.and_then(|heading| heading.dyn_into::<web_sys::HtmlElement>().ok()) {
         let calmly = web_sys::FocusOptions::new();
         calmly.set_prevent_scroll(true);

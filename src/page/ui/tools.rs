@@ -55,7 +55,7 @@ pub fn Tools(
         writing.set(true);
         // The field is on screen only after the next frame's layout.
         request_animation_frame(move || {
-            if let Some(field) = field.get_untracked() {
+            if let Some(field) = field.try_get_untracked().flatten() {
                 let _ = field.focus();
             }
         });

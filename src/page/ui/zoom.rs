@@ -45,7 +45,7 @@ pub fn Zoom(
         let ratio = f64::from(LEVELS[level.get_untracked()]) / f64::from(before);
         // What was in the middle stays there; the new size is known after the next frame's layout.
         request_animation_frame(move || {
-            let Some(room) = room.get_untracked() else { return };
+            let Some(room) = room.try_get_untracked().flatten() else { return };
             let (width, height) =
                 (f64::from(room.client_width()) / 2.0, f64::from(room.client_height()) / 2.0);
             let (x, y) = (f64::from(room.scroll_left()), f64::from(room.scroll_top()));

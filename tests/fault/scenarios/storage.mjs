@@ -148,9 +148,9 @@ async function one({ browser, place, held, run, trouble }) {
     const asked = await until(async () => (await look()).ready, "a question", 15_000).then(() => true, () => false);
     if (!asked) {
       // A store that holds up the start: there is no answer to lose, but the person has to be told.
-      const { warnedAt, troubleAt, says } = await look();
+      const { warnedAt, troubleAt, button, says } = await look();
       const warnedMs = warnedAt === null ? null : warnedAt - troubleAt;
-      return { answers: 0, unsafe: true, loose: 0, warnedMs, offered: true, lost: 0, silent: 0, says };
+      return { answers: 0, unsafe: true, loose: 0, warnedMs, offered: button, lost: 0, silent: 0, says };
     }
     await view().evaluate(() => globalThis.subject.focus());
     const seenAt = Date.now();
