@@ -383,9 +383,27 @@ fn rules_about_failures_alone_leave_success_to_what_else_is_configured() {
     assert_eq!(means(results, 200, said), json!("stored"));
 }
 
+/// The schema of presets, with that of configurations beside it, as they lie in one folder.
+fn preset_schema() -> jsonschema::Validator {
+    let base = "https://example.org/schema/";
+    let mut registry = jsonschema::Registry::new();
+    let config = read("www/schema/config.v1.schema.json");
+    registry = registry.add(format!("{base}config.v1.schema.json"), config).unwrap();
+    let registry = registry.prepare().unwrap();
+    let options = jsonschema::options().with_base_uri(format!("{base}preset.v1.schema.json"));
+    options.with_registry(&registry).build(&read("www/schema/preset.v1.schema.json")).unwrap()
+}
+
+#[test]
+fn a_misspelt_key_of_an_own_preset_is_seen_by_the_schema() {
+    let preset = |delivery| json!({"schema": preset::SCHEMA, "delivery": delivery});
+    assert!(preset_schema().is_valid(&preset(json!({"batch_size": 5}))));
+    assert!(!preset_schema().is_valid(&preset(json!({"batch_sise": 5}))));
+}
+
 #[test]
 fn a_preset_is_small_and_as_its_schema_says() {
-    let schema = jsonschema::validator_for(&read("www/schema/preset.v1.schema.json")).unwrap();
+    let schema = preset_schema();
     let config = jsonschema::validator_for(&read("www/schema/config.v1.schema.json")).unwrap();
     for name in names() {
         let text = fs::read_to_string(root(&format!("www/presets/{name}.json"))).unwrap();
@@ -415,7 +433,7 @@ fn a_preset_is_small_and_as_its_schema_says() {
 
 #[test]
 fn schema_and_reader_agree_on_presets() {
-    let schema = jsonschema::validator_for(&read("www/schema/preset.v1.schema.json")).unwrap();
+    let schema = preset_schema();
     let bad = [
         (json!([]), "`preset own`: found a list of 0, expected an object"),
         (json!({"delivery": {}}), "`preset own: schema`: found nothing, expected a value"),
@@ -743,8 +761,9 @@ fn the_table_says_which_presets_met_a_server_and_which_only_its_documentation() 
             file.exists().then(|| read(&format!("tests/fixtures/backends/{name}.json"))["from"].to_string());
         let met = from.as_deref().is_some_and(|from| from.contains("a real ") || from.contains("held to"));
         let in_tests = fs::read_dir(root("tests/backends")).unwrap().any(|file| {
-            let text = fs::read_to_string(file.unwrap().path()).unwrap_or_default();
-            text.contains(&format!("\"{name}\""))
+            let path = file.unwrap().path();
+            let is_test = path.to_string_lossy().ends_with(".test.mjs");
+            is_test && fs::read_to_string(path).unwrap().contains(&format!("\"{name}\""))
         });
         assert_eq!(!by_papers, met || in_tests || name.starts_with("json"), "{name}: {}", told[&name]);
     }
