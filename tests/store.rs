@@ -444,9 +444,17 @@ async fn what_an_element_could_not_store_the_next_one_of_its_project_takes_over(
     let answers = answers(3);
     first.commit(&answers[..2]).await.unwrap();
     first.leave();
+    // Another element of the project, gone as well; and what the server has is not left to be sent.
+    let second = in_memory().await;
+    assert_eq!(second.kept().await.unwrap().volatile, ids(&answers[..2]));
+    let third = in_memory().await;
+    third.commit(&answers[2..]).await.unwrap();
+    second.settle(batch(&ids(&answers), 1).id, &ids(&answers[..1]), &[], &[]).await.unwrap();
+    second.leave();
+    third.leave();
     let (records, kept) = in_memory().await.load().await.unwrap();
-    assert_eq!(records, answers[..2]);
-    assert_eq!((kept.waiting, kept.volatile), (ids(&answers[..2]), ids(&answers[..2])));
+    assert_eq!(records, answers);
+    assert_eq!((kept.sent, kept.waiting, kept.volatile), (1, ids(&answers[1..]), ids(&answers[1..])));
 }
 
 #[wasm_bindgen_test]

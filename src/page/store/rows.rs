@@ -177,16 +177,16 @@ impl Unconfirmed {
         self.rows.retain(|key, held| !is_senders(key, held.value.as_deref()));
     }
 
-    /// Takes the place of these rows, that an element which is gone has not written: the next transaction does. What is
-    /// said there of records that other tabs can read is out of date by now, unless there was no database (`alone`).
+    /// Takes over rows that an element which is gone has not written: the next transaction does. What is said there of
+    /// records that other tabs can read is out of date by now, unless there was no database (`alone`).
     pub fn take_over(&mut self, left: Self, alone: bool) {
         let unread: Vec<_> = left.of(Table::Records).map(|(id, _)| id.to_owned()).collect();
-        *self = left;
-        self.rows.retain(|key, held| {
-            held.failed = true;
+        for (key, Held { value, .. }) in left.rows {
             let ours = key.0 == Table::Outbox && unread.binary_search(&key.1).is_ok();
-            alone || ours || !is_senders(key, held.value.as_deref())
-        });
+            if alone || ours || !is_senders(&key, value.as_deref()) {
+                self.rows.insert(key, Held { value, stamp: 0, failed: true });
+            }
+        }
     }
 
     /// Whether there is nothing to write.
