@@ -21,7 +21,7 @@ use crate::domain::correction::Correction;
 use crate::domain::credential::{Credential, Standing, Token};
 use crate::domain::ident::{BatchId, RecordId, Timestamp};
 use crate::domain::outbox::{Batch, Errand, Hold, Reply, Verdict};
-use crate::domain::session::{DeliveryView, Notice};
+use crate::domain::session::{DeliveryView, Kept, Notice};
 use crate::wire::config::Config;
 use crate::wire::correction::to_record;
 use crate::wire::delivery;
@@ -329,6 +329,10 @@ impl Driver {
                         Err(_) => sleep(READ_AGAIN_MS).await,
                     }
                 };
+                driver.meet(&store, &kept).await;
+                if driver.generation.get() != generation {
+                    return;
+                }
                 if !driver.courier.log_begun.replace(true) {
                     let store = store.clone();
                     spawn_local(async move { store.begin_new_log().await });
@@ -345,6 +349,23 @@ impl Driver {
                 driver.courier.lead.take();
             }
         });
+    }
+
+    /// Reads what waits and was never told here, as the tab that stored it was closed before it could: which item a
+    /// record belongs to decides what it may not overtake.
+    async fn meet(&self, store: &store::Store, kept: &Kept) {
+        let waiting = kept.waiting.iter().chain(kept.batches.iter().flat_map(|batch| &batch.records));
+        let unheard: Vec<_> = {
+            let slot = self.session.borrow();
+            let is_known =
+                |id: &&RecordId| slot.as_ref().is_some_and(|session| session.record(**id).is_some());
+            waiting.filter(|id| !is_known(id)).copied().collect()
+        };
+        let records = store.records(&unheard).await;
+        if !records.is_empty() {
+            self.meet_labels(&records);
+            self.notice(Notice::Elsewhere(records));
+        }
     }
 
     pub(super) fn deliver(&self, errand: Errand) {

@@ -334,6 +334,19 @@ impl Store {
         lines.collect()
     }
 
+    /// Those of these records that the store has and that this version can read, oldest first. None where it fails: who
+    /// sends then knows less of their order.
+    pub async fn records(&self, ids: &[RecordId]) -> Vec<Correction> {
+        let mut records = BTreeMap::new();
+        for some in ids.chunks(PAGE as usize) {
+            let ids: Vec<_> = some.iter().map(ToString::to_string).collect();
+            let asks: Vec<_> = ids.iter().map(|id| Ask::Value(Table::Records, id)).collect();
+            let read = self.inner.read(&asks).await.unwrap_or_default();
+            read.iter().filter_map(JsValue::as_string).for_each(|line| remember(&mut records, &line));
+        }
+        records.into_values().collect()
+    }
+
     /// Writes what has failed to be written, if anything has. Answers as [`Store::commit`].
     ///
     /// # Errors

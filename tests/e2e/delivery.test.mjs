@@ -400,6 +400,46 @@ test("answers in memory outlive a change of the annotator, and are delivered und
   assert.deepEqual(records.map(({ annotator }) => annotator), [null, null, "ada"]);
 });
 
+test("who takes over keeps the order of what a closed tab stored and told nobody", async () => {
+  const arrived = [];
+  const failed = new Set();
+  let away = true;
+  server.route("/records", (request, response, body) => {
+    if (away) return response.writeHead(503).end();
+    const results = JSON.parse(body).map((record) => {
+      // Each record fails by itself once.
+      if (!failed.has(record.id)) {
+        failed.add(record.id);
+        return { id: record.id, status: "error" };
+      }
+      arrived.push(record);
+      return { id: record.id, status: "stored" };
+    });
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ results }));
+  });
+  const url = host(3, { delivery: { url: "/records", batch_size: 2, retry: { base_ms: 100, cap_ms: 1000 } } });
+  const page = await context.newPage();
+  await page.addInitScript(() => (BroadcastChannel.prototype.postMessage = () => {}));
+  await page.goto(url);
+  const first = new Labeler(page);
+  await first.asked();
+  const second = await Labeler.open(context, url);
+  await second.asked();
+  await page.bringToFront();
+  await answer(first, 1);
+  await first.press("Backspace");
+  await until(async () => (await first.progress()).answered === 0, "it was taken back");
+  await first.answer("2");
+  await until(async () => (await first.progress()).unsaved === 0, "all are on disk");
+  await page.close();
+  away = false;
+  await second.waitForDelivered(3);
+  const ids = arrived.map(({ id }) => id);
+  assert.equal(new Set(arrived.map(({ item_id }) => item_id)).size, 1);
+  assert.deepEqual(ids, ids.toSorted());
+  assert.deepEqual(arrived.map(({ kind }) => kind), ["correction", "undo", "correction"]);
+});
+
 test("what was delivered from memory is not sent again when the annotator changes", async () => {
   const state = backend(server, "/records");
   const page = await context.newPage();
