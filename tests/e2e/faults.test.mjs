@@ -453,7 +453,9 @@ test("a worker that dies is replaced, and every item has its prediction", async 
   labeler.page.on("worker", (worker) => started.push(worker));
   // It goes without a word, as a crashed process does. Only one: an item is tried twice, not thrice.
   const [dying] = labeler.page.workers();
-  await dying.evaluate(() => setTimeout(() => self.close())).catch(() => {});
+  // Before it is given anything: what it is asked after this it never hears, and it may not even answer this.
+  const gone = dying.evaluate(() => self.close()).catch(() => {});
+  await Promise.race([gone, new Promise((done) => setTimeout(done, 500))]);
   rest();
   await labeler.waitForPredictions(300);
   assert.ok(started.length >= 1, "another took its place");
