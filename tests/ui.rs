@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hitl_labeler::domain::correction::Role;
 use hitl_labeler::domain::item::{Aside, AsideReason, Content, Item, ItemKey};
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
+use hitl_labeler::domain::outbox::Hold;
 use hitl_labeler::domain::prediction::{Activation, Confidence, Prediction, ScoreScale, Temperature};
 use hitl_labeler::domain::progress::Progress as Counts;
 use hitl_labeler::domain::session::{DeliveryView, Notice, Phase, Question, Why};
@@ -247,6 +248,17 @@ async fn trouble_with_delivery_is_announced_and_good_news_is_not() {
     });
     painted().await;
     assert!(screen.said().contains("Refused 2"), "{}", screen.said());
+    let away = |waiting| {
+        let hold = Some(Hold::WrongAddress("404".into()));
+        DeliveryView { to_server: true, records: waiting, waiting, hold, ..DeliveryView::default() }
+    };
+    desk.delivery.set(away(1));
+    painted().await;
+    let said = screen.said();
+    assert!(said.contains("404"), "{said}");
+    desk.delivery.set(away(2));
+    painted().await;
+    assert_eq!(screen.said(), said, "one more answer is no news of the obstacle");
 }
 
 #[wasm_bindgen_test]

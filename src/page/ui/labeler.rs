@@ -18,7 +18,7 @@ use super::aside::SetAside;
 use super::banner::{Banner, Warning, Way};
 use super::card::Card;
 use super::cycle::{Cycle, promise_short};
-use super::delivery::{Delivery, Form, obstacle, standing};
+use super::delivery::{Delivery, Form, Standing, obstacle, standing};
 use super::figures::count;
 use super::help::{Binding, Help};
 use super::lean::{callback, derived, lazy};
@@ -504,13 +504,14 @@ fn said_of_promise(desk: Desk, words: &'static Words) -> &'static str {
 
 fn said_of_delivery(desk: Desk, words: &'static Words) -> String {
     desk.delivery.with(|view| {
-        // Without the number, which grows with each answer: the sentence would be read out anew each time.
-        let (state, _) = standing(view);
+        let (state, n) = standing(view);
         if !state.is_trouble() {
             return String::new();
         }
+        // A number that grows with each answer would have the sentence read out anew each time.
+        let number = if state == Standing::Refused { count(n, words) } else { String::new() };
         let obstacle = obstacle(view, words).unwrap_or_default();
-        format!("{} {obstacle}", state.word(words))
+        format!("{} {number} {obstacle}", state.word(words))
     })
 }
 
