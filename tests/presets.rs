@@ -756,9 +756,8 @@ fn the_table_says_which_presets_met_a_server_and_which_only_its_documentation() 
     }
     for name in names() {
         let by_papers = told[&name] == "documentation";
-        let file = root(&format!("tests/fixtures/backends/{name}.json"));
-        let from =
-            file.exists().then(|| read(&format!("tests/fixtures/backends/{name}.json"))["from"].to_string());
+        let file = format!("tests/fixtures/backends/{name}.json");
+        let from = root(&file).exists().then(|| read(&file)["from"].to_string());
         let met = from.as_deref().is_some_and(|from| from.contains("a real ") || from.contains("held to"));
         let in_tests = fs::read_dir(root("tests/backends")).unwrap().any(|file| {
             let path = file.unwrap().path();

@@ -34,23 +34,29 @@ web() { tools/cargo-web "$@"; }
 clippy_native() { native clippy --locked --quiet --all-targets "$@" -- -D warnings; }
 clippy_web() { web clippy --locked --quiet --target "$WASM_TARGET" --all-targets "$@" -- -D warnings; }
 
+# The test targets: name, required features ("none", or with commas between) and file of each, a line.
+test_targets() {
+    cargo metadata --locked --no-deps --format-version 1 | node -e '
+        const { packages } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        for (const { kind, name, "required-features": needs = [], src_path } of packages[0].targets)
+            if (kind.includes("test")) console.log(name, needs.join(",") || "none", src_path);'
+}
+
 # Browser tests are the test targets that use wasm_bindgen_test; their feature is the one that
 # Cargo.toml requires for them. Prints "feature target" a line.
 browser_tests() {
-    cargo metadata --locked --no-deps --format-version 1 | node -e '
-        const { packages } = JSON.parse(require("fs").readFileSync(0, "utf8"));
-        for (const target of packages[0].targets.filter((target) => target.kind.includes("test"))) {
-            if (!require("fs").readFileSync(target.src_path, "utf8").includes("wasm_bindgen_test")) continue;
-            console.log((target["required-features"] ?? []).join(",") || "none", target.name);
-        }'
+    local name features file
+    test_targets | while read -r name features file; do
+        if grep -q wasm_bindgen_test "$file"; then echo "$features $name"; fi
+    done
 }
 
 # The test targets that need a feature, as arguments for cargo.
 tests_of() {
-    cargo metadata --locked --no-deps --format-version 1 | node -e '
-        const { packages } = JSON.parse(require("fs").readFileSync(0, "utf8"));
-        for (const { kind, name, "required-features": needs } of packages[0].targets)
-            if (kind.includes("test") && needs?.includes(process.argv[1])) console.log("--test", name);' "$1"
+    local name features file
+    test_targets | while read -r name features file; do
+        if [[ ,$features, == *",$1,"* ]]; then echo "--test $name"; fi
+    done
 }
 
 # No --quiet: cargo would hand it on to the runner, which does not know it.

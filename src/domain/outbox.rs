@@ -277,9 +277,9 @@ impl Outbox {
             if batch.records.len() > self.rules.batch_most.max(1) {
                 too_large.push(batch.id);
                 for record in batch.records {
-                    self.add(record, about(record));
-                    self.refused.remove(record);
+                    self.parcels.insert(record, about(record));
                     self.waiting.insert(record);
+                    self.refused.remove(record);
                 }
                 continue;
             }

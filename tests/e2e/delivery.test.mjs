@@ -20,6 +20,13 @@ async function answer(labeler, count) {
   for (let i = 0; i < count; i++) items.push(await labeler.answer("1"));
   return items;
 }
+/** The page in a browser that offers it no store. */
+async function inMemory(url) {
+  const page = await context.newPage();
+  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
+  await page.goto(url);
+  return new Labeler(page);
+}
 const banner = (labeler, hasText) => labeler.part(".banner", { hasText });
 const warned = (labeler, hasText) => banner(labeler, hasText).waitFor({ timeout: 2_000 });
 
@@ -383,10 +390,7 @@ test("a store that is cleared while nobody answers is filled again from memory, 
 
 test("answers in memory outlive a change of the annotator, and are delivered under the one who gave them", async () => {
   const state = backend(server, "/records", () => 503);
-  const page = await context.newPage();
-  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
-  await page.goto(host(4, { delivery: { url: "/records", retry: RETRY } }));
-  const labeler = new Labeler(page);
+  const labeler = await inMemory(host(4, { delivery: { url: "/records", retry: RETRY } }));
   const items = await answer(labeler, 2);
   await labeler.run((element) => element.setAttribute("annotator", "ada"));
   await until(async () => (await labeler.progress())?.answered === 2, "both answers are known to the new start");
@@ -442,10 +446,7 @@ test("who takes over keeps the order of what a closed tab stored and told nobody
 
 test("what was delivered from memory is not sent again when the annotator changes", async () => {
   const state = backend(server, "/records");
-  const page = await context.newPage();
-  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
-  await page.goto(host(4, { delivery: { url: "/records", retry: RETRY } }));
-  const labeler = new Labeler(page);
+  const labeler = await inMemory(host(4, { delivery: { url: "/records", retry: RETRY } }));
   await answer(labeler, 2);
   await labeler.waitForDelivered(2);
   const before = state.requests.length;
@@ -512,10 +513,7 @@ test("flush() rejects where the server refused records, and says how many", asyn
 });
 
 test("flush() rejects where answers are in memory only", async () => {
-  const page = await context.newPage();
-  await page.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
-  await page.goto(host(3, {}));
-  const labeler = new Labeler(page);
+  const labeler = await inMemory(host(3, {}));
   await answer(labeler, 1);
   const said = await labeler.run((element) => element.flush().then(() => "resolved", (why) => why.message));
   assert.match(said, /flush: 1 records are in this page's memory only.*download them/);

@@ -29,6 +29,13 @@ async function answers(labeler, key) {
   await settle(labeler.page);
   return (await labeler.progress()).answered > before;
 }
+/** What goes wrong in the page from now on: a list that grows. */
+function errorsOf(page) {
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  return errors;
+}
 /** Whether the keyboard's focus is on something inside the element's shadow root. */
 const focusInside = (labeler) => labeler.run((element) => element.shadowRoot.activeElement !== null);
 
@@ -111,9 +118,7 @@ test("an element that is removed gives back its workers and its keys; one that i
 
 test("an element that is removed by the page as soon as it is done leaves no error behind", async () => {
   const labeler = await Labeler.open(context, manual(2));
-  const errors = [];
-  labeler.page.on("pageerror", (error) => errors.push(error.message));
-  labeler.page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  const errors = errorsOf(labeler.page);
   await labeler.asked();
   await labeler.run((element) => element.addEventListener("hitl-done", () => element.remove()));
   // By the mouse, so that the focus is on what goes.
@@ -136,9 +141,7 @@ test("an element that is removed by the page as soon as it is done leaves no err
 
 test("an attribute that changes together with a step back leaves no error behind", async () => {
   const labeler = await Labeler.open(context, manual(4));
-  const errors = [];
-  labeler.page.on("pageerror", (error) => errors.push(error.message));
-  labeler.page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  const errors = errorsOf(labeler.page);
   await labeler.asked();
   await labeler.focus();
   await labeler.answer("1");
