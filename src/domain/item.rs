@@ -51,6 +51,8 @@ pub enum AsideReason {
     Unreachable,
     /// What was fetched is not a picture that this browser reads.
     NotAnImage,
+    /// The page could not show the picture; browsers do not say why.
+    NotShown,
     /// The picture is larger than the pixel limit.
     TooManyPixels {
         /// Width in pixels.
@@ -96,6 +98,7 @@ impl fmt::Display for AsideReason {
                 "the picture could not be fetched; check the address, the network, and that its server allows this page (CORS)",
             ),
             AsideReason::NotAnImage => f.write_str("this is not a picture that the browser can read"),
+            AsideReason::NotShown => f.write_str("the picture cannot be shown; check its address"),
             AsideReason::TooManyPixels { width, height, limit } => {
                 write!(f, "{width} × {height} pixels are more than the limit of {limit}; scale it down or raise the limit")
             }

@@ -463,7 +463,7 @@ impl From<AsideReason> for ItemFault {
             AsideReason::NotFinite(column) => Self::NotFinite { column: column as u32 },
             AsideReason::WrongKind { expected } => Self::WrongKind { expected: expected.into() },
             // Found by the page before a worker hears of the item.
-            found @ (AsideReason::DuplicateId | AsideReason::Malformed(_)) => {
+            found @ (AsideReason::DuplicateId | AsideReason::Malformed(_) | AsideReason::NotShown) => {
                 Self::Unpredictable { message: found.to_string() }
             }
         }

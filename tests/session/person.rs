@@ -252,6 +252,22 @@ fn a_skip_can_be_undone() {
 }
 
 #[test]
+fn mark_and_remark_come_back_with_a_skipped_question() {
+    let mut world = World::new(rules());
+    world.arrive_all([("a".into(), 0.5), ("b".into(), 0.55)]).expect_question("a");
+    world.notice(Notice::Flagged(true)).notice(Notice::Noted("tail only".into())).skip().expect_question("b");
+    let asked = |world: &World| (world.asked().flagged, world.asked().note.clone());
+    assert_eq!(asked(&world), (false, None));
+    world.undo().expect_question("a");
+    assert_eq!(asked(&world), (true, Some("tail only".into())));
+    world.skip().expect_question("b").press("cat").expect_question("a");
+    assert_eq!(asked(&world), (true, Some("tail only".into())));
+    world.press("cat");
+    let record = world.store.records.last().unwrap();
+    assert_eq!((record.flagged, record.note.as_deref()), (true, Some("tail only")));
+}
+
+#[test]
 fn the_skip_of_the_only_question_can_be_undone_though_it_is_on_screen_again() {
     let mut world = World::new(rules());
     world.arrive("a").scored(0.5, 0.5).skip().expect_question("a").undo().expect_question("a");

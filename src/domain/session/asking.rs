@@ -4,7 +4,7 @@ use super::view::Answered;
 use super::{Asked, Command, Remembered, Session, Stage, Step, Why};
 use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
-use crate::domain::item::ItemKey;
+use crate::domain::item::{AsideReason, ItemKey};
 use crate::domain::label::LabelId;
 use crate::domain::policy::Outcome;
 use crate::domain::sorted::Keys;
@@ -59,12 +59,16 @@ impl Session {
     /// Takes the question off the screen; one that still waits comes next. Mark and remark are kept for then.
     fn put_back(&mut self) {
         if let Some(asked) = self.asked.take()
-            && self.entry(asked.item).is_some_and(|entry| entry.stage == Stage::Waiting)
+            && self.waits(asked.item)
         {
             self.deck.push_front(asked.item);
-            if asked.flagged || asked.note.is_some() {
-                self.drafts.insert(asked.item, (asked.flagged, asked.note));
-            }
+            self.keep_draft(asked);
+        }
+    }
+
+    fn keep_draft(&mut self, asked: Asked) {
+        if asked.flagged || asked.note.is_some() {
+            self.drafts.insert(asked.item, (asked.flagged, asked.note));
         }
     }
 
@@ -131,6 +135,7 @@ impl Session {
     }
 
     fn keep_answer(&mut self, item: ItemKey, correction: Correction) {
+        self.drafts.remove(item);
         self.steps.push(Step::Answered(correction.id));
         self.move_to(item, Stage::Answered);
         self.keep(correction, item);
@@ -231,6 +236,19 @@ impl Session {
             entry.skips += 1;
             self.queue.put_last(asked.item);
             self.steps.push(Step::Skipped(asked.item));
+            self.keep_draft(asked);
+        }
+    }
+
+    /// The picture asked about cannot be shown. Where a model reads the items it has read this one; without, nobody
+    /// has looked at it before the person.
+    pub(super) fn unseen(&mut self, reason: AsideReason) {
+        let asked = self.asked.take_if(|_| self.rules.model.is_none());
+        let Some(asked) = asked else { return };
+        if self.waits(asked.item) {
+            self.put_aside(asked.item, reason);
+        } else {
+            self.asked = Some(asked);
         }
     }
 

@@ -16,25 +16,26 @@ use crate::domain::sorted::Sorted;
 /// Items that are decided anew in one go: a few milliseconds, so that a page with 100,000 stays smooth.
 const REDECIDE_AT_ONCE: usize = 4_000;
 
+/// Items that change hands in one go: the host page is told of each, which costs more than to decide.
+const MOVE_AT_ONCE: usize = 1_000;
+
 impl Session {
     pub(super) fn arrived(&mut self, items: Vec<Result<Item, Aside>>, now: Timestamp) {
-        let mut deferred = Vec::new();
         for arrival in items {
             self.progress.arrived += 1;
             match arrival {
                 Ok(item) if self.keys.contains_key(&item.id) => {
                     self.set_aside(Aside { id: item.id, item: None, reason: AsideReason::DuplicateId });
                 }
-                Ok(item) => deferred.extend(self.admit(item, now)),
+                Ok(item) => self.admit(item, now),
                 Err(aside) => self.set_aside(aside),
             }
         }
-        self.tell(Milestone::Deferred, deferred);
     }
 
-    /// Takes in a good item; gives it back if it goes straight to the person.
-    fn admit(&mut self, item: Item, now: Timestamp) -> Option<ItemKey> {
-        let key = ItemKey(u32::try_from(self.entries.len()).ok()?);
+    /// Takes in a good item: the model's turn, or straight the person's.
+    fn admit(&mut self, item: Item, now: Timestamp) {
+        let Ok(key) = u32::try_from(self.entries.len()).map(ItemKey) else { return };
         let id = item.id.clone();
         self.keys.insert(id.clone(), key);
         self.entries.push(Entry {
@@ -55,10 +56,9 @@ impl Session {
         self.recall(key);
         if self.rules.model.is_some() {
             self.dispatcher.add(key);
-            return None;
+        } else {
+            self.decide(key, now);
         }
-        self.decide(key, now);
-        self.entry(key).is_some_and(|entry| entry.stage == Stage::Waiting).then_some(key)
     }
 
     /// Brings an item to the state in which an earlier visit left it.
@@ -85,7 +85,7 @@ impl Session {
         said.extend(results);
         let forgotten = || Err(Failed::Unpredictable("the model said nothing of it".into()));
         let results = given.into_iter().map(|key| (key, said.remove(key).unwrap_or_else(forgotten)));
-        let (mut predicted, mut accepted, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
+        let mut predicted = Vec::new();
         for (key, result) in results {
             match result {
                 Ok(Some(prediction)) => {
@@ -106,16 +106,9 @@ impl Session {
                 }
             }
             self.decide(key, now);
-            match self.entry(key).map(|entry| &entry.stage) {
-                Some(Stage::Accepted) => accepted.push(key),
-                Some(Stage::Waiting) => deferred.push(key),
-                _ => {}
-            }
         }
         self.want_spread();
         self.tell(Milestone::Predicted, predicted);
-        self.tell(Milestone::Accepted, accepted);
-        self.tell(Milestone::Deferred, deferred);
     }
 
     pub(super) fn set_prediction(&mut self, key: ItemKey, prediction: Option<Prediction>) {
@@ -132,9 +125,13 @@ impl Session {
     fn unreadable(&mut self, key: ItemKey, reason: AsideReason) {
         let Some(entry) = self.entry(key) else { return };
         // An answer that the person gave earlier stands, whatever becomes of the picture.
-        if entry.stage != Stage::Predicting {
-            return;
+        if entry.stage == Stage::Predicting {
+            self.put_aside(key, reason);
         }
+    }
+
+    pub(super) fn put_aside(&mut self, key: ItemKey, reason: AsideReason) {
+        let Some(entry) = self.entry(key) else { return };
         let id = entry.item.id.clone();
         self.move_to(key, Stage::Aside);
         let item = reason.can_be_labelled().then_some(key);
@@ -156,9 +153,6 @@ impl Session {
                 entry.unpredictable = Some("the model failed on it twice".into());
             }
             self.decide(key, now);
-            if self.entry(key).is_some_and(|entry| entry.stage == Stage::Waiting) {
-                self.tell(Milestone::Deferred, vec![key]);
-            }
         }
         if self.dispatcher.gave_up() {
             self.command(Command::Tell(Milestone::WorkersFailed));
@@ -173,11 +167,9 @@ impl Session {
         self.rules.model = None;
         self.learning = None;
         self.target_changed(None);
-        let left: Vec<_> = self.keys_where(|entry| entry.stage == Stage::Predicting);
-        for key in &left {
-            self.decide(*key, now);
+        for key in self.keys_where(|entry| entry.stage == Stage::Predicting) {
+            self.decide(key, now);
         }
-        self.tell(Milestone::Deferred, left);
         self.tell_ready();
     }
 
@@ -226,7 +218,9 @@ impl Session {
     /// Decides anew what an older policy decided, a slice at a time.
     pub(super) fn redecide(&mut self, now: Timestamp) {
         let end = (self.redecided + REDECIDE_AT_ONCE).min(self.entries.len());
-        for index in self.redecided..end {
+        while self.redecided < end && self.settled_now.len() + self.deferred_now.len() < MOVE_AT_ONCE {
+            let index = self.redecided;
+            self.redecided += 1;
             let entry = &self.entries[index];
             let stale = entry.policy != self.policy_version;
             if stale && matches!(entry.stage, Stage::Waiting | Stage::Accepted) {
@@ -234,10 +228,17 @@ impl Session {
                 self.decide(ItemKey(index as u32), now);
             }
         }
-        self.redecided = end;
-        if end < self.entries.len() {
+        if self.redecided < self.entries.len() {
             self.command(Command::Continue);
         }
+    }
+
+    /// Tells which items the model settled, and which wait for the person now.
+    pub(super) fn tell_decisions(&mut self) {
+        let (settled, deferred) =
+            (std::mem::take(&mut self.settled_now), std::mem::take(&mut self.deferred_now));
+        self.tell(Milestone::Accepted, settled);
+        self.tell(Milestone::Deferred, deferred);
     }
 
     /// Decides on an item that nobody has answered, and puts it where it belongs.
@@ -250,6 +251,7 @@ impl Session {
         // What is on screen stays there: nothing moves under the person's hand.
         let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == key);
         if on_screen && entry.stage == Stage::Predicting {
+            self.deferred_now.push(key);
             self.take_back_accepts(key, now);
             return self.move_to(key, Stage::Waiting);
         }
@@ -261,9 +263,13 @@ impl Session {
             if !accepted {
                 entry.since = now;
                 entry.second_look = false;
+                self.settled_now.push(key);
             }
             self.accept(key, now);
         } else {
+            if entry.stage != Stage::Waiting {
+                self.deferred_now.push(key);
+            }
             entry.second_look |= accepted && entry.prediction.is_some_and(|p| p.head_version > 0);
             self.defer(key, decision, now);
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::correction::{Correction, ModelName, PredictionShown, Role};
 use super::dispatch::{DispatchRules, Dispatcher, Order, Ticket, WorkerId};
 use super::ident::{BatchId, Chance, RecordId, Timestamp};
-use super::item::{Aside, Failed, Item, ItemKey};
+use super::item::{Aside, AsideReason, Failed, Item, ItemKey};
 use super::label::{Label, LabelId, LabelSet};
 use super::outbox::{Batch, DeliveryRules, Errand, Outbox, Reply};
 use super::policy::{Decision, Outcome, Policy, Reason};
@@ -162,6 +162,8 @@ pub enum Notice {
     Noted(Arc<str>),
     /// The person wants to look at this item: one that was settled, or set aside.
     Opened(ItemKey),
+    /// The picture asked about cannot be shown, for this reason.
+    Unseen(AsideReason),
     /// The person is done looking without an answer.
     Closed,
     /// The person answered in the review without opening the item.
@@ -235,9 +237,9 @@ pub enum Milestone {
     Ready,
     /// These items have a prediction.
     Predicted(Vec<ItemKey>),
-    /// The model settled these.
+    /// The model settled these: for the first time or again, after a refit for example.
     Accepted(Vec<ItemKey>),
-    /// These wait for the person.
+    /// These wait for the person, from now on or again.
     Deferred(Vec<ItemKey>),
     /// A record is kept; `false` if in memory only.
     Corrected(RecordId, bool),
@@ -368,6 +370,9 @@ pub struct Session {
     /// Entries before this one are decided by the present policy.
     redecided: usize,
     unsent_accepts: Vec<Correction>,
+    /// What the host page is to be told of decisions, once all that follows from a notice is done.
+    settled_now: Vec<ItemKey>,
+    deferred_now: Vec<ItemKey>,
     commands: VecDeque<Command>,
 }
 
@@ -408,6 +413,8 @@ impl Session {
             policy_version: 0,
             redecided: 0,
             unsent_accepts: Vec::new(),
+            settled_now: Vec::new(),
+            deferred_now: Vec::new(),
             commands: VecDeque::new(),
             rules,
         }
@@ -445,6 +452,7 @@ impl Session {
                 self.asked.iter_mut().for_each(|asked| asked.note.clone_from(&note));
             }
             Notice::Opened(item) => self.opened(item, now),
+            Notice::Unseen(reason) => self.unseen(reason),
             Notice::Closed => self.closed(),
             Notice::Reviewed(item, label) => self.reviewed(item, label, now),
             Notice::Committed(ids, durable) => self.committed(ids, durable),
@@ -498,6 +506,7 @@ impl Session {
         self.keep_promise();
         self.rescore(now);
         self.redecide(now);
+        self.tell_decisions();
         self.flush_accepts();
         self.learn();
         if self.progress.waiting == 0 {

@@ -116,7 +116,7 @@ pub struct DeliveryView {
     pub volatile: usize,
     /// Records that the server does not have yet.
     pub waiting: usize,
-    /// Records in a request that is under way.
+    /// Those of the waiting ones that are in a request under way.
     pub sending: usize,
     /// Records that the server has.
     pub sent: usize,
@@ -126,6 +126,14 @@ pub struct DeliveryView {
     pub oldest: Option<Timestamp>,
     /// Why nothing is being sent although something waits.
     pub hold: Option<Hold>,
+}
+
+impl DeliveryView {
+    /// Records that are in the browser's store, or were before the server took them.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.records.saturating_sub(self.unsaved + self.volatile)
+    }
 }
 
 impl Session {
