@@ -12,7 +12,7 @@ use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use web_sys::{AbortController, Blob, FileList, Url};
+use web_sys::{AbortController, Blob, Url};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -183,10 +183,10 @@ async fn a_property_that_is_no_list_or_throws_says_so() {
     assert_eq!(thrown, SourceError::Iterator("no luck".into()));
 }
 
-fn dropped(body: &str) -> FileList {
+fn dropped(body: &str) -> Array {
     let list = js(&format!(
         "const data = new DataTransfer(); const add = (name, text, type) => data.items.add(new File([text], name, {{type}}));
-         {body}; return data.files"
+         {body}; return Array.from(data.files)"
     ));
     list.unchecked_into()
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hitl_labeler::domain::correction::Role;
+use hitl_labeler::domain::ident::RecordId;
 use hitl_labeler::domain::item::{Aside, AsideReason, Content, Item, ItemKey};
 use hitl_labeler::domain::label::{Label, LabelId, LabelSet};
 use hitl_labeler::domain::outbox::Hold;
@@ -15,7 +16,7 @@ use hitl_labeler::domain::prediction::{Activation, Confidence, Prediction, Score
 use hitl_labeler::domain::progress::Progress as Counts;
 use hitl_labeler::domain::session::{DeliveryView, Notice, Phase, Question, Why};
 use hitl_labeler::domain::value::Value;
-use hitl_labeler::page::desk::{Broken, Desk, Opening, Order};
+use hitl_labeler::page::desk::{Broken, Desk, Opening, Order, Panel, Trouble};
 use hitl_labeler::page::keys::{Deed, KeyMap};
 use hitl_labeler::page::text::ENGLISH;
 use hitl_labeler::page::ui::aside::SetAside;
@@ -109,12 +110,21 @@ fn write(field: &HtmlInputElement, text: &str) {
 }
 
 fn press(element: &Element, key: &str) {
+    press_by_code(element, key, 0);
+}
+
+fn press_by_code(element: &Element, key: &str, code: u32) {
     let init = web_sys::KeyboardEventInit::new();
     init.set_key(key);
+    init.set_key_code(code);
     init.set_bubbles(true);
     init.set_cancelable(true);
     let event = web_sys::KeyboardEvent::new_with_keyboard_event_init_dict("keydown", &init).unwrap();
     element.dispatch_event(&event).unwrap();
+}
+
+fn has_focus(element: &Element) -> bool {
+    document().active_element().as_ref() == Some(element)
 }
 
 async fn painted() {
@@ -233,6 +243,36 @@ async fn the_next_question_is_announced() {
 }
 
 #[wasm_bindgen_test]
+async fn a_question_that_is_marked_or_written_of_is_not_announced_anew() {
+    let (screen, desk, ..) = at_a_question();
+    painted().await;
+    let said = screen.said();
+    desk.progress.set(Counts { waiting: 1200, ..Counts::default() });
+    let note = Some("sole is missing".into());
+    desk.question.set(Some(Question { flagged: true, note, ..question(1) }));
+    painted().await;
+    assert_eq!(screen.said(), said);
+}
+
+#[wasm_bindgen_test]
+async fn the_end_and_what_stops_the_work_are_announced() {
+    let (screen, desk, ..) = at_a_question();
+    desk.progress.set(Counts { arrived: 5, answered: 5, ..Counts::default() });
+    desk.question.set(None);
+    desk.phase.set(Phase::Finished);
+    painted().await;
+    assert_eq!(screen.said(), "All 5 items are settled");
+    desk.opening.set(Opening::Broken { what: Broken::Items, problems: Vec::new() });
+    painted().await;
+    assert_eq!(screen.said(), "The items cannot be read");
+    desk.opening.set(Opening::Open);
+    desk.phase.set(Phase::Asking);
+    desk.question.set(Some(question(2)));
+    painted().await;
+    assert!(screen.said().starts_with("Item row-7"), "{}", screen.said());
+}
+
+#[wasm_bindgen_test]
 async fn trouble_with_delivery_is_announced_and_good_news_is_not() {
     let (screen, desk, ..) = at_a_question();
     let before = screen.said();
@@ -291,11 +331,94 @@ async fn a_note_is_told_when_the_field_is_left_and_gone_with_the_question() {
     write(&field, "sole is missing");
     field.dispatch_event(&event("change")).unwrap();
     assert!(matches!(&notices.borrow()[..], [Notice::Noted(text)] if &**text == "sole is missing"));
+    press_by_code(&field, "Enter", 229);
+    assert!(has_focus(&field), "the Enter that ends a composition is the input method's, as Safari says it");
     press(&field, "Enter");
     assert_eq!(document().active_element().unwrap().tag_name(), "H2", "the keys act again");
     desk.question.set(Some(question(2)));
     painted().await;
     assert_eq!(field.value(), "");
+}
+
+#[wasm_bindgen_test]
+async fn a_tool_that_has_nothing_more_to_do_keeps_the_focus() {
+    let (screen, desk, notices, _) = at_a_question();
+    desk.undo_depth.set(1);
+    painted().await;
+    let undo = screen.button("Undo");
+    undo.focus().unwrap();
+    undo.click();
+    desk.undo_depth.set(0);
+    painted().await;
+    assert!(has_focus(&undo));
+    assert_eq!(undo.get_attribute("aria-disabled").as_deref(), Some("true"));
+    undo.click();
+    assert!(matches!(notices.borrow()[..], [Notice::Undone]), "and does nothing");
+}
+
+#[wasm_bindgen_test]
+async fn a_button_that_goes_leaves_the_focus_on_the_heading() {
+    let (screen, desk, ..) = at_a_question();
+    desk.troubles.set(vec![Trouble::Old]);
+    painted().await;
+    screen.button("Download").focus().unwrap();
+    desk.troubles.set(Vec::new());
+    painted().await;
+    painted().await;
+    assert_eq!(document().active_element().unwrap().tag_name(), "H2");
+}
+
+#[wasm_bindgen_test]
+async fn the_list_of_keys_opens_above_the_view_and_leaves_it_as_it_was() {
+    let (screen, desk, ..) = at_a_question();
+    desk.asides.set(vec![Aside { id: "row-9".into(), item: None, reason: AsideReason::NotAnImage }]);
+    desk.panel.set(Panel::Aside);
+    painted().await;
+    let heading = screen.all("h2[tabindex]")[0].clone();
+    heading.focus().unwrap();
+    desk.help.set(true);
+    painted().await;
+    assert_eq!(screen.all("dialog[open]").len(), 1);
+    screen.expect("row-9");
+    desk.help.set(false);
+    painted().await;
+    assert!(screen.all("dialog[open]").is_empty() && has_focus(&heading));
+}
+
+#[wasm_bindgen_test]
+async fn the_question_before_giving_up_has_the_focus_and_gives_it_back() {
+    let (screen, desk, ..) = at_a_question();
+    desk.panel.set(Panel::Delivery);
+    desk.refused.set(vec![(RecordId(uuid::Uuid::from_u128(7)), "row-9".into(), "too long".into())]);
+    painted().await;
+    screen.button("Delete").click();
+    painted().await;
+    let keep = screen.button("Keep");
+    assert!(has_focus(&keep));
+    keep.click();
+    painted().await;
+    assert_eq!(text_of(&document().active_element().unwrap()), "Refused by the server");
+}
+
+#[wasm_bindgen_test]
+async fn the_key_that_finds_a_label_can_be_switched_off_and_given_away() {
+    let (screen, desk, ..) = at_a_question();
+    let names: Vec<String> = (0..30).map(|i| format!("label {i}")).collect();
+    desk.labels.set(labels(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    painted().await;
+    let field = screen.field("Find among 30 labels");
+    let heading = screen.all("h2[tabindex]")[0].clone();
+    let finds = || {
+        heading.focus().unwrap();
+        press(&heading, "/");
+        has_focus(&field)
+    };
+    assert!(finds());
+    desk.keys.update(|keys| keys.enabled = false);
+    assert!(!finds());
+    desk.keys.set(KeyMap::standard(3));
+    desk.keys.update(|keys| keys.bind(Deed::Skip, "/").unwrap());
+    assert!(!finds());
 }
 
 // ---------------------------------------------------------------- states
@@ -340,7 +463,16 @@ async fn a_key_that_is_taken_is_refused_in_words() {
     screen.button("Keys").click();
     painted().await;
     let change = screen.button("Change the key for Skip, now S");
+    change.focus().unwrap();
     change.click();
+    painted().await;
+    let said = || text_of(&screen.all("dialog [role=status].trouble")[0]);
+    assert_eq!(said(), "press a key");
+    for key in ["AltGraph", "CapsLock", "Dead", "Unidentified"] {
+        press(&change, key);
+    }
+    painted().await;
+    assert_eq!(said(), "press a key", "no key that could answer");
     press(&change, "1");
     painted().await;
     screen.expect("That key already belongs to Coat.");

@@ -12,7 +12,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::backend::{self, Urgency};
-use super::desk::Trouble;
+use super::desk::{Opening, Trouble};
 use super::driver::{Driver, set};
 use super::store::{self, OtherTab, StoreError};
 use super::time::{now, sleep};
@@ -141,9 +141,7 @@ impl Driver {
         });
         let me = self.me();
         store.when_closed(move || me.upgrade().iter().for_each(|driver| driver.store_now()));
-        if let Some(keys) = store.setting("keys").await {
-            self.desk.keys.update(|own| own.apply(&keys));
-        }
+        self.chosen_keys.replace(store.setting("keys").await);
         let loaded = store.load().await;
         drop(slow);
         if still().is_none() {
@@ -495,6 +493,7 @@ impl Driver {
     pub fn when_delivered(&self, resolve: Function, reject: Function) {
         self.courier.flushing.borrow_mut().push((resolve, reject));
         self.notice(Notice::ResumeDelivery);
+        self.give_up_if_broken();
     }
 
     /// Finds out what stands in the way of delivery.
@@ -649,6 +648,7 @@ impl Driver {
         });
         self.courier.finishing.replace(Some(Finishing { resolve, reject, _limit: limit }));
         self.notice(Notice::ResumeDelivery);
+        self.give_up_if_broken();
     }
 
     fn why_not_delivered(&self) -> String {
@@ -663,6 +663,17 @@ impl Driver {
         let why = "the element was removed or configured anew; its records are kept";
         self.give_up_flush(why);
         self.give_up_finish(why.to_owned());
+    }
+
+    /// Without a task nothing is delivered: what is kept waits for the next start.
+    pub(super) fn give_up_if_broken(&self) {
+        if self.session.borrow().is_none()
+            && let Opening::Broken { problems, .. } = self.desk.opening.get_untracked()
+        {
+            let why = problems.join("\n");
+            self.give_up_flush(&why);
+            self.give_up_finish(why);
+        }
     }
 
     fn give_up_flush(&self, why: &str) {

@@ -104,6 +104,8 @@ pub enum Order {
     TestConnection,
     /// Take in files that were dropped or picked.
     AddFiles(web_sys::FileList),
+    /// The picture asked about has this width and height in pixels, or cannot be shown.
+    Seen(Option<(u32, u32)>),
     /// Use these keys, and remember them in this browser.
     UseKeys(KeyMap),
     /// Move over to the newer model.
@@ -126,8 +128,6 @@ pub enum Panel {
     Aside,
     /// Where the records are, and those that the server refused.
     Delivery,
-    /// The keys.
-    Help,
     /// How the cycle goes.
     Cycle,
 }
@@ -251,6 +251,8 @@ pub struct Desk {
     pub troubles: RwSignal<Vec<Trouble>>,
     /// Which key does what.
     pub keys: RwSignal<KeyMap>,
+    /// The same before the person changed anything.
+    pub usual_keys: RwSignal<KeyMap>,
 
     /// The view's own: what covers the card.
     pub panel: RwSignal<Panel>,
@@ -258,6 +260,8 @@ pub struct Desk {
     pub review_at: RwSignal<(usize, usize)>,
     /// The view's own: the picture is shown large.
     pub zoomed: RwSignal<bool>,
+    /// The view's own: the list of keys is open, above whatever panel there is.
+    pub help: RwSignal<bool>,
     /// The view's own: grows when the remark field is to get the focus.
     pub note_wanted: RwSignal<u32>,
 
@@ -306,9 +310,11 @@ impl Desk {
             newer: RwSignal::new(None),
             troubles: RwSignal::new(Vec::new()),
             keys: RwSignal::new(KeyMap::standard(0)),
+            usual_keys: RwSignal::new(KeyMap::standard(0)),
             panel: RwSignal::new(Panel::None),
             review_at: RwSignal::new((0, 0)),
             zoomed: RwSignal::new(false),
+            help: RwSignal::new(false),
             note_wanted: RwSignal::new(0),
             words: StoredValue::new(&ENGLISH),
             notice: StoredValue::new_local(Box::new(notice)),

@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{AbortController, FileList, HtmlElement};
+use web_sys::{AbortController, File, HtmlElement};
 
 use super::courier::Courier;
 use super::desk::{Broken, Desk, Download, Opening, Order, Panel, ReviewPage, SlipView, Trouble};
@@ -26,7 +26,7 @@ use super::{events, model};
 use crate::domain::correction::ModelName;
 use crate::domain::dispatch::{self, DispatchRules};
 use crate::domain::ident::Timestamp;
-use crate::domain::item::{Aside, Content, ImageSource, Item, ItemKey};
+use crate::domain::item::{Aside, AsideReason, Content, ImageSource, Item, ItemKey};
 use crate::domain::label::LabelSet;
 use crate::domain::policy::{Policy, Sampling};
 use crate::domain::prediction::{Activation, ScoreScale};
@@ -55,6 +55,8 @@ pub struct Given {
     pub settings: Rc<Settings>,
     /// Items from a property: an array, iterable or async iterable; undefined if there are none.
     pub items: JsValue,
+    /// What else came, to be read again at each start: iterables, and lists of files.
+    pub added: Array,
     /// Asks the page for a token: takes `{reason, status}`, gives a promise.
     pub authorize: Function,
     /// Makes a worker that loads the worker's Wasm.
@@ -76,8 +78,8 @@ pub struct Driver {
     pub(super) session: RefCell<Option<Box<Session>>>,
     /// Notices that came while another one was being dealt with, or before there was a session.
     notices: RefCell<VecDeque<Notice>>,
-    /// Items that came before the store had said what was answered in earlier visits; `None` since.
-    early: RefCell<Option<Vec<Notice>>>,
+    /// Items are not taken in before the store has said what was answered in earlier visits.
+    reading: Cell<bool>,
     busy: Cell<bool>,
     pub(super) store: RefCell<Option<Store>>,
     /// Store, server and the page's tokens.
@@ -93,7 +95,10 @@ pub struct Driver {
     later: RefCell<Option<Timeout>>,
     me: Weak<Self>,
     pub(super) abort: RefCell<AbortController>,
-    halted: Cell<bool>,
+    /// Whether to predict and ask, once the page or the person said so; `None`: as configured.
+    running: Cell<Option<bool>>,
+    /// The keys that the person chose in an earlier visit, as stored, until there are labels for them.
+    pub(super) chosen_keys: RefCell<Option<String>>,
     /// What the host page asked for in place of the configuration's target or threshold.
     chosen: Cell<Option<Chosen>>,
     /// Work of an earlier start must not act on a later one.
@@ -141,7 +146,7 @@ impl Driver {
                 config: RefCell::default(),
                 session: RefCell::new(None),
                 notices: RefCell::default(),
-                early: RefCell::default(),
+                reading: Cell::new(false),
                 busy: Cell::new(false),
                 store: RefCell::new(None),
                 courier: Courier::default(),
@@ -154,7 +159,8 @@ impl Driver {
                 later: RefCell::new(None),
                 me: me.clone(),
                 abort: RefCell::new(abort),
-                halted: Cell::new(false),
+                running: Cell::new(None),
+                chosen_keys: RefCell::default(),
                 chosen: Cell::new(None),
                 generation: Cell::new(0),
             }
@@ -174,9 +180,11 @@ impl Driver {
     /// Starts from the beginning.
     pub fn start(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
-        self.early.replace(Some(Vec::new()));
+        self.reading.set(false);
         self.desk.opening.set(Opening::Starting);
         self.desk.connection.set(None);
+        // Of another model, perhaps: nothing is offered that only a session can do.
+        self.desk.labels.set(LabelSet::default());
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             // What fails because it was stopped meanwhile concerns nobody.
@@ -201,7 +209,14 @@ impl Driver {
         self.session.take();
         self.store.take().iter().for_each(Store::leave);
         self.notices.borrow_mut().clear();
-        self.early.take();
+        self.reading.set(false);
+    }
+
+    /// The element looks as it did before a configuration gave it a theme.
+    pub fn take_back_theme(&self) {
+        if self.config.borrow().theme != Theme::Auto {
+            let _ = self.host.remove_attribute("theme");
+        }
     }
 
     async fn open(self: &Rc<Self>) -> Result<(), (Broken, Vec<String>)> {
@@ -214,7 +229,6 @@ impl Driver {
         }
         let config = Rc::new(config::parse(&written).map_err(in_configuration)?);
         *self.config.borrow_mut() = config.clone();
-        self.halted.set(!config.autostart);
         self.desk.open_labels.set(config.open_labels);
         match config.theme {
             Theme::Auto => {}
@@ -225,6 +239,14 @@ impl Driver {
         if config.model.is_some() {
             self.prepare_workers(workers);
         }
+        // Before the model: what earlier visits left can be downloaded whatever becomes of that.
+        let restored = self.open_store(&config).await;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        let watch = restored.is_some();
+        // And before what the page and the person have asked for meanwhile.
+        restored.into_iter().for_each(|notice| self.notices.borrow_mut().push_front(notice));
         let manifest = match &config.model {
             Some(at) => {
                 let manifest = model::manifest(&at.url, &signal).await;
@@ -243,23 +265,29 @@ impl Driver {
             return Ok(());
         }
         let session = self.session_for(&config, manifest.as_ref().map(|manifest| &manifest.card), workers)?;
-        let restored = self.open_store(&config).await;
+        let labels = self.known_labels().await;
         if self.generation.get() != generation {
             return Ok(());
         }
         *self.session.borrow_mut() = Some(session);
+        // The records speak of them.
+        labels
+            .into_iter()
+            .rev()
+            .for_each(|label| self.notices.borrow_mut().push_front(Notice::LabelAdded(label)));
+        self.notice(Notice::Tick);
+        self.show_labels();
+        if let Some(keys) = self.chosen_keys.take() {
+            let labels = self.desk.labels.get_untracked();
+            self.desk.keys.update(|own| own.apply(&keys, &labels));
+        }
         // Asked for before there was anything that could do it.
         match self.chosen.get() {
             Some(Chosen::Target(accuracy)) => self.set_target(accuracy),
             Some(Chosen::Threshold(threshold)) => self.accept_at(threshold),
             None => {}
         }
-        self.recall_labels().await;
-        if self.generation.get() != generation {
-            return Ok(());
-        }
-        if let Some(notice) = restored {
-            self.notice(notice);
+        if watch {
             self.courier.watch();
         }
         if self.courier.has_unstored() {
@@ -338,6 +366,7 @@ impl Driver {
             Broken::Items => "items",
         };
         self.desk.opening.set(Opening::Broken { what, problems });
+        self.give_up_if_broken();
         events::dispatch(&self.host, "hitl-error", &json!({ "code": code, "message": message }));
     }
 
@@ -374,6 +403,7 @@ impl Driver {
                 return Err((Broken::Configuration, vec![problem]));
             }
         }
+        self.desk.usual_keys.set(keys.clone());
         self.desk.keys.set(keys);
         Ok(())
     }
@@ -433,7 +463,9 @@ impl Driver {
             }
             match fetched {
                 Ok(bytes) => {
-                    driver.opened(Opening::Preparing);
+                    // A halted session starts no worker that would be waited for.
+                    let far = if driver.is_running() { Opening::Preparing } else { Opening::Open };
+                    driver.opened(far);
                     driver.set_model(&manifest, bytes, pixel_limit);
                     driver.watch_for_newer(&manifest);
                     driver.run();
@@ -451,14 +483,18 @@ impl Driver {
     }
 
     fn run(&self) {
-        if !self.halted.get() {
+        if self.is_running() {
             self.notice(Notice::Started);
         }
     }
 
+    fn is_running(&self) -> bool {
+        self.running.get().unwrap_or_else(|| self.config.borrow().autostart)
+    }
+
     /// Predicts and asks, or halts; remembered until the model is there.
     pub fn set_running(&self, running: bool) {
-        self.halted.set(!running);
+        self.running.set(Some(running));
         let ready = matches!(self.desk.opening.get_untracked(), Opening::Open | Opening::Preparing);
         if ready {
             self.notice(if running { Notice::Started } else { Notice::Paused });
@@ -466,8 +502,11 @@ impl Driver {
     }
 
     fn read_items(self: &Rc<Self>) {
-        self.early.take().into_iter().flatten().for_each(|notice| self.notice(notice));
+        self.reading.set(true);
         let (url, items) = (self.config.borrow().items.url.clone(), self.given.borrow().items.clone());
+        // What came beside them in an earlier life of this element.
+        let added = self.given.borrow().added.clone();
+        added.iter().for_each(|items| self.take_in(items));
         if !items.is_undefined() && !items.is_null() {
             return self.iterate(items);
         }
@@ -483,8 +522,24 @@ impl Driver {
 
     /// Takes in items from a property.
     pub fn add_items(self: &Rc<Self>, items: JsValue) {
+        self.given.borrow().added.push(&items);
+        if self.reading.get() {
+            self.take_in(items);
+        }
+    }
+
+    /// Items besides those of the configuration: an iterable, or a list of files.
+    fn take_in(self: &Rc<Self>, items: JsValue) {
         self.source_opened();
-        self.iterate(items);
+        let files = items.dyn_ref::<Array>().filter(|list| list.get(0).is_instance_of::<File>()).cloned();
+        let Some(files) = files else { return self.iterate(items) };
+        let (driver, generation) = (self.clone(), self.generation.get());
+        spawn_local(async move {
+            let signal = driver.abort.borrow().signal();
+            let arrived = driver.arrivals(generation);
+            let ended = source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await;
+            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
+        });
     }
 
     fn iterate(self: &Rc<Self>, items: JsValue) {
@@ -493,17 +548,6 @@ impl Driver {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
             let ended = source::iterate(&items, &driver.held, &signal, arrived).await;
-            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
-        });
-    }
-
-    fn add_files(self: &Rc<Self>, files: FileList) {
-        let (driver, generation) = (self.clone(), self.generation.get());
-        self.source_opened();
-        spawn_local(async move {
-            let signal = driver.abort.borrow().signal();
-            let arrived = driver.arrivals(generation);
-            let ended = source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await;
             driver.source_ended(generation, ended.err().map(|why| why.to_string()));
         });
     }
@@ -554,6 +598,9 @@ impl Driver {
             self.notice(notice);
             return self.run();
         }
+        if matches!(notice, Notice::Started) {
+            return self.set_running(true);
+        }
         if let (Notice::RetryRefused(records), Some((store, _))) = (&notice, self.store()) {
             store.retried(records);
         }
@@ -601,11 +648,6 @@ impl Driver {
 
     /// Tells the session, runs what it commands, and brings the view up to date.
     pub fn notice(&self, notice: Notice) {
-        if matches!(notice, Notice::Arrived(_) | Notice::SourceOpened | Notice::SourceEnded)
-            && let Some(early) = &mut *self.early.borrow_mut()
-        {
-            return early.push(notice);
-        }
         self.notices.borrow_mut().push_back(notice);
         if self.busy.replace(true) {
             return;
@@ -788,7 +830,7 @@ impl Driver {
                 });
                 set(desk.refused, refused.collect());
             }
-            Panel::None | Panel::Help => {}
+            Panel::None => {}
         }
         drop(slot);
         self.delivery_changed();
@@ -807,17 +849,22 @@ impl Driver {
                 self.save_learned(what)
             }
             Order::Download(kind) => {
-                let (name, kind, text) = self.file(kind);
-                super::download::save(&name, kind, &text);
+                if let Some((name, kind, text)) = self.file(kind) {
+                    super::download::save(&name, kind, &text);
+                }
             }
-            Order::AddFiles(files) => self.add_files(files),
+            // A list of its own: the browser empties the input's when it is used again.
+            Order::AddFiles(files) => self.add_items(Array::from(files.as_ref()).into()),
             Order::LogIn => self.log_in(),
             Order::TestConnection => self.test_connection(),
             Order::TakeNewer => self.take_newer(),
             Order::AddLabel(name) => self.add_label(&name),
             Order::Save(name, text) => super::download::save(&name, "application/octet-stream", &text),
-            Order::UseKeys(keys) => {
-                let text = keys.to_text();
+            Order::Seen(size) => self.seen(size),
+            Order::UseKeys(mut keys) => {
+                let labels = self.desk.labels.get_untracked();
+                keys.grow(labels.len());
+                let text = self.desk.usual_keys.with_untracked(|usual| keys.to_text(usual, &labels));
                 self.desk.keys.set(keys);
                 if let Some((store, _)) = self.store() {
                     spawn_local(async move {
@@ -828,28 +875,41 @@ impl Driver {
         }
     }
 
-    /// Everything as a file: its name, media type and text.
-    pub fn file(&self, kind: Download) -> (String, &'static str, String) {
-        let mut slot = self.session.borrow_mut();
-        let all = slot.as_mut().map(|session| match kind {
-            Download::Refused => {
-                let refused: Vec<_> = session.refused().map(|(id, _)| id).collect();
-                refused.into_iter().filter_map(|id| session.record(id).cloned()).collect()
+    /// Where no model looks at the pictures, what cannot be shown or is too large is found only here.
+    fn seen(&self, size: Option<(u32, u32)>) {
+        let limit = self.config.borrow().items.pixel_limit;
+        let online = web_sys::window().is_none_or(|window| window.navigator().on_line());
+        match size {
+            Some((width, height)) if u64::from(width) * u64::from(height) > limit => {
+                self.notice(Notice::Unseen(AsideReason::TooManyPixels { width, height, limit }));
             }
-            _ => session.everything(now()),
-        });
-        let records: Vec<_> = all.unwrap_or_default().iter().map(to_record).collect();
-        let day = String::from(Date::new_0().to_iso_string()).chars().take(10).collect::<String>();
-        match kind {
-            Download::Csv => (format!("labels-{day}.csv"), "text/csv", export::csv(&records)),
-            Download::JsonLines => {
-                (format!("labels-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records))
-            }
-            Download::Refused => {
-                (format!("refused-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records))
-            }
-            _ => (format!("labels-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records)),
+            // Without a network they are all missing, and will be back with it.
+            None if online => self.notice(Notice::Unseen(AsideReason::NotShown)),
+            _ => {}
         }
+    }
+
+    /// Everything as a file: its name, media type and text; `None` while the store is being read.
+    pub fn file(&self, kind: Download) -> Option<(String, &'static str, String)> {
+        let refused_only = matches!(kind, Download::Refused);
+        let records: Vec<_> = match &mut *self.session.borrow_mut() {
+            Some(session) if refused_only => {
+                let refused: Vec<_> = session.refused().map(|(id, _)| id).collect();
+                refused.into_iter().filter_map(|id| session.record(id).map(to_record)).collect()
+            }
+            Some(session) => session.everything(now()).iter().map(to_record).collect(),
+            // There is no task to show, but there is what earlier visits left.
+            None => self.notices.borrow().iter().find_map(|notice| match notice {
+                Notice::Restored(records, _) => Some(records.iter().map(to_record).collect()),
+                _ => None,
+            })?,
+        };
+        let day = String::from(Date::new_0().to_iso_string()).chars().take(10).collect::<String>();
+        let what = if refused_only { "refused" } else { "labels" };
+        Some(match kind {
+            Download::Csv => (format!("{what}-{day}.csv"), "text/csv", export::csv(&records)),
+            _ => (format!("{what}-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records)),
+        })
     }
 
     /// Counts as the host page reads them.

@@ -43,9 +43,20 @@ impl Keyboard {
     }
 }
 
+/// Whether an input method has the key; Safari says so of the Enter that ends a composition by its code alone.
+#[must_use]
+pub fn composing(event: &KeyboardEvent) -> bool {
+    event.is_composing() || event.key_code() == 229
+}
+
+/// Whether the press belongs to an input method or, with another key, to the browser.
+#[must_use]
+pub fn is_foreign(event: &KeyboardEvent) -> bool {
+    composing(event) || event.ctrl_key() || event.meta_key() || event.alt_key()
+}
+
 fn deed_of(event: &KeyboardEvent, host: &Element, pointer_inside: bool, desk: Desk) -> Option<Deed> {
-    let modified = event.ctrl_key() || event.meta_key() || event.alt_key();
-    if event.default_prevented() || modified || event.is_composing() || event.repeat() {
+    if event.default_prevented() || is_foreign(event) || event.repeat() {
         return None;
     }
     let path = event.composed_path();
@@ -80,28 +91,30 @@ fn is_operated(target: &Element) -> bool {
 
 /// Does it; `false` if it means nothing at this moment.
 fn act(deed: Deed, desk: Desk) -> bool {
+    let help = desk.help.get_untracked();
+    let panel = desk.panel.get_untracked() != Panel::None;
     if deed == Deed::Help {
-        let open = desk.panel.get_untracked() == Panel::Help;
-        desk.panel.set(if open { Panel::None } else { Panel::Help });
+        desk.help.set(!help);
         return true;
     }
     if deed == Deed::Close {
         let zoomed = desk.zoomed.get_untracked();
-        let panel = desk.panel.get_untracked() != Panel::None;
         // An item that was opened from a list, not a question that waits for an answer.
         let looking = desk.question.with_untracked(|question| {
             question.as_ref().is_some_and(|q| q.role == Role::Review || matches!(q.why, Why::SetAside(_)))
         });
-        if zoomed {
+        if help {
+            desk.help.set(false);
+        } else if zoomed {
             desk.zoomed.set(false);
         } else if panel {
             desk.panel.set(Panel::None);
         } else if looking {
             desk.notice(Notice::Closed);
         }
-        return zoomed || panel || looking;
+        return help || zoomed || panel || looking;
     }
-    if desk.panel.get_untracked() != Panel::None {
+    if help || panel {
         return false;
     }
     if deed == Deed::Undo {
@@ -123,8 +136,12 @@ fn act(deed: Deed, desk: Desk) -> bool {
         },
         Deed::Skip => desk.notice(Notice::Skipped),
         Deed::Flag => desk.notice(Notice::Flagged(!question.flagged)),
-        Deed::Note => desk.note_wanted.update(|wanted| *wanted += 1),
-        Deed::Zoom => desk.zoomed.update(|zoomed| *zoomed = !*zoomed),
+        Deed::Note => {
+            // Nothing behind the picture can take the focus.
+            desk.zoomed.set(false);
+            desk.note_wanted.update(|wanted| *wanted += 1);
+        }
+        Deed::Zoom => desk.zoomed.set(!desk.zoomed.get_untracked()),
         Deed::Undo | Deed::Help | Deed::Close => return false,
     }
     true

@@ -1,7 +1,7 @@
 //! Which key does what: one press answers.
 
 use super::text::lower;
-use crate::domain::label::LabelId;
+use crate::domain::label::{LabelId, LabelSet};
 
 /// What a key can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,9 +98,12 @@ impl KeyMap {
 }
 
 impl Deed {
-    fn name(self) -> String {
+    /// Under which name its key is kept: a label's own, wherever it stands in the list of another day.
+    fn name(self, labels: &LabelSet) -> String {
         match self {
-            Deed::Answer(label) => label.0.to_string(),
+            Deed::Answer(label) => {
+                labels.get(label).map_or_else(String::new, |label| ["label ", &label.id].concat())
+            }
             Deed::AnswerSuggested => "accept".into(),
             Deed::Undo => "undo".into(),
             Deed::Skip => "skip".into(),
@@ -115,24 +118,35 @@ impl Deed {
 
 /// What the person chose, kept in this browser between visits.
 impl KeyMap {
-    /// The keys as a text for [`KeyMap::apply`].
+    /// What differs from the `usual` keys, as a text for [`KeyMap::apply`].
     #[must_use]
-    pub fn to_text(&self) -> String {
-        let switch = if self.enabled { "on" } else { "off" };
-        let lines = self.bindings.iter().map(|(deed, key)| format!("{}\t{key}", deed.name()));
-        std::iter::once(switch.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+    pub fn to_text(&self, usual: &Self, labels: &LabelSet) -> String {
+        let mut text = String::new();
+        if self.enabled != usual.enabled {
+            text.push_str(if self.enabled { "on" } else { "off" });
+        }
+        for (deed, key) in &self.bindings {
+            if usual.key(*deed) != Some(key) {
+                text.extend(["\n", &deed.name(labels), "\t", key]);
+            }
+        }
+        text
     }
 
     /// Takes over the keys of a text; what does not fit the deeds of today stays as it is.
-    pub fn apply(&mut self, text: &str) {
-        let mut lines = text.lines();
-        self.enabled = lines.next() != Some("off");
+    pub fn apply(&mut self, text: &str, labels: &LabelSet) {
+        let mut lines = text.split('\n');
+        match lines.next() {
+            Some("on") => self.enabled = true,
+            Some("off") => self.enabled = false,
+            _ => {}
+        }
         let wanted: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once('\t')).collect();
         let deeds: Vec<_> = self.bindings.iter().map(|(deed, _)| *deed).collect();
         let wanted: Vec<_> = deeds
             .into_iter()
             .filter_map(|deed| {
-                let name = deed.name();
+                let name = deed.name(labels);
                 wanted.iter().find(|(own, _)| *own == name).map(|(_, key)| (deed, *key))
             })
             .collect();
@@ -169,6 +183,7 @@ impl KeyMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::label::Label;
 
     #[test]
     fn no_key_has_two_meanings() {
@@ -182,16 +197,47 @@ mod tests {
         assert_eq!(keys.deed("S"), Some(Deed::Skip));
     }
 
+    fn labels(ids: &[&str]) -> LabelSet {
+        let label = |id: &&str| Label { id: (*id).into(), name: (*id).into() };
+        LabelSet::new(ids.iter().map(label).collect()).unwrap_or_default()
+    }
+
     #[test]
     fn chosen_keys_survive_a_visit() {
-        let mut chosen = KeyMap::standard(3);
+        let usual = KeyMap::standard(3);
+        let mut chosen = usual.clone();
         chosen.enabled = false;
         assert_eq!(chosen.bind(Deed::Skip, " "), Ok(()));
+        let text = chosen.to_text(&usual, &labels(&["a", "b", "c"]));
         let mut later = KeyMap::standard(4);
-        later.apply(&chosen.to_text());
+        later.apply(&text, &labels(&["a", "b", "c", "d"]));
         assert!(!later.enabled);
         assert_eq!((later.key(Deed::Skip), later.deed("s")), (Some(" "), None));
         assert_eq!(later.key(Deed::Answer(LabelId(3))), Some("4"), "a label that came since has its own");
+    }
+
+    #[test]
+    fn a_chosen_key_stays_with_its_label_when_the_list_is_put_in_another_order() {
+        let usual = KeyMap::standard(2);
+        let mut chosen = usual.clone();
+        assert_eq!(chosen.bind(Deed::Answer(LabelId(0)), "y"), Ok(()));
+        let text = chosen.to_text(&usual, &labels(&["yes", "no"]));
+        let mut later = KeyMap::standard(2);
+        later.apply(&text, &labels(&["no", "yes"]));
+        assert_eq!(later.deed("y"), Some(Deed::Answer(LabelId(1))));
+    }
+
+    #[test]
+    fn what_the_person_left_alone_stays_as_the_page_has_it() {
+        let usual = KeyMap::standard(2);
+        let mut chosen = usual.clone();
+        chosen.enabled = false;
+        let text = chosen.to_text(&usual, &labels(&["yes", "no"]));
+        let mut arrows = KeyMap::standard(2);
+        assert_eq!(arrows.bind(Deed::Answer(LabelId(0)), "ArrowRight"), Ok(()));
+        arrows.apply(&text, &labels(&["yes", "no"]));
+        assert_eq!((arrows.enabled, arrows.key(Deed::Answer(LabelId(0)))), (false, Some("ArrowRight")));
+        assert_eq!(usual.to_text(&usual, &labels(&["yes", "no"])), "");
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Drop for Mounted {
         self.view.take();
         self.driver.leave();
         self.driver.stop();
+        self.driver.take_back_theme();
     }
 }
 
@@ -43,7 +44,7 @@ impl Drop for Mounted {
 ///
 /// `options` is an object of `authorize` (asks the page for a token), `config` (object or undefined),
 /// `configUrl` (absolute, or undefined),
-/// `attributes` (an object of texts), `items`, `spawnWorker`, `project`, `base` (absolute) and `presets`
+/// `attributes` (an object of texts), `items`, `added` (an array, ours to add to), `spawnWorker`, `project`, `base` (absolute) and `presets`
 /// (absolute, of the folder).
 ///
 /// # Errors
@@ -66,6 +67,7 @@ pub fn mount(root: HtmlElement, host: HtmlElement, options: &JsValue) -> Result<
             presets: option("presets").as_string().unwrap_or_default(),
         }),
         items: option("items"),
+        added: option("added").dyn_into().unwrap_or_default(),
         authorize: option("authorize").dyn_into().unwrap_or_else(|_| Function::new_no_args("")),
         spawn_worker,
         project: option("project").as_string().unwrap_or_default(),
@@ -105,10 +107,13 @@ fn listeners(document: &web_sys::Document, driver: &Rc<Driver>) -> Vec<EventList
     let hiding = Rc::downgrade(driver);
     let hide = move |hidden| hiding.upgrade().iter().for_each(|driver| driver.hide(hidden));
     let hide_for_good = hide.clone();
-    let mut all = vec![EventListener::new(document, "visibilitychange", move |_| {
+    let looked_at = move || {
         desk.notice(Notice::Attention(!page.hidden()));
         hide(page.hidden());
-    })];
+    };
+    // It may have been opened in the background.
+    looked_at();
+    let mut all = vec![EventListener::new(document, "visibilitychange", move |_| looked_at())];
     if let Some(window) = web_sys::window() {
         all.push(EventListener::new(&window, "pagehide", move |_| hide_for_good(true)));
         for (kind, online) in [("online", true), ("offline", false)] {
@@ -185,9 +190,14 @@ impl Mounted {
     /// Every record as a Blob, saved as a file too if `save`.
     ///
     /// # Errors
-    /// The browser refuses, for want of memory.
+    /// What earlier visits left has not been read yet; or the browser refuses, for want of memory.
     pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
-        let (name, kind, text) = self.driver.file(if csv { Download::Csv } else { Download::JsonLines });
+        let file = self.driver.file(if csv { Download::Csv } else { Download::JsonLines });
+        let (name, kind, text) = file.ok_or_else(|| {
+            js_sys::Error::new(
+                "download: what this browser keeps has not been read yet; ask again after hitl-ready",
+            )
+        })?;
         if save {
             download::save(&name, kind, &text);
         }

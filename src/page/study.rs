@@ -569,19 +569,13 @@ impl Driver {
 
     /// The answers that were added elsewhere, where the head to start from was learned, and in earlier visits. The
     /// head's come first, as its rows do.
-    pub(super) async fn recall_labels(&self) {
-        for id in self.study.added.take() {
-            self.notice(Notice::LabelAdded(Label { id: id.clone(), name: id }));
+    pub(super) async fn known_labels(&self) -> Vec<Label> {
+        let mut names = self.study.added.take();
+        let store = self.store.borrow().clone().filter(|_| self.config.borrow().open_labels);
+        if let Some(store) = store {
+            names.extend(store.setting(LABELS).await.unwrap_or_default().lines().map(Arc::from));
         }
-        self.show_labels();
-        let Some(store) = self.store.borrow().clone().filter(|_| self.config.borrow().open_labels) else {
-            return;
-        };
-        let known = store.setting(LABELS).await.unwrap_or_default();
-        for name in known.lines() {
-            self.notice(Notice::LabelAdded(Label { id: name.into(), name: name.into() }));
-        }
-        self.show_labels();
+        names.into_iter().map(|id| Label { id: id.clone(), name: id }).collect()
     }
 
     /// The answers that a person added in another tab. While this one still reads the store they are in there.

@@ -164,7 +164,7 @@ for (const [what, give] of [
 
 // ---------------------------------------------------------------- a page that goes
 
-test("a page that is closed right after the last answer has sent it", async () => {
+test("a request that is under way when the page is closed arrives", async () => {
   const state = backend(server, "/records", () => "slow");
   server.route("/slow", (request, response, body) => {
     state.requests.push(body);

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { dist } from "./browser.mjs";
 import { Labeler, until } from "./labeler.mjs";
 import { context, server } from "./place.mjs";
+import { png } from "./png.mjs";
 import { backend } from "./stand.mjs";
 
 const MODEL = "/hitl/models/fashion-cnn/model.json";
@@ -141,6 +142,31 @@ test("each item that cannot be read is set aside with its reason, and the rest i
   await labeler.focus();
   const answered = [await labeler.answer("1"), await labeler.answer("1")];
   assert.deepEqual(answered.sort(), [good.id, other.id].sort());
+});
+
+test("without a model a picture that cannot be shown, or is too large, is set aside, and the next one is asked about", async () => {
+  const [good, other] = await fashion(2);
+  server.route("/text.png", "this is no picture");
+  server.route("/large.png", png({ width: 300, height: 200, colours: 0, byte: (x, y) => x ^ y }));
+  server.route("/items.json", [{ id: "gone", image: "/gone.png" }, { id: "text", image: "/text.png" }, good, { id: "large", image: "/large.png" }, other]);
+  const labeler = await open({ labels: ["yes", "no"], items: { url: "/items.json", pixel_limit: 50_000 } });
+  await labeler.asked(({ item }) => item === good.id);
+  await labeler.focus();
+  await labeler.answer("1");
+  await labeler.asked(({ item }) => item === other.id);
+  assert.equal((await labeler.progress()).aside, 3);
+  await labeler.show("Set aside");
+  await labeler.part(".row").nth(2).waitFor();
+  const why = Object.fromEntries(await labeler.rows());
+  assert.match(why.gone, /cannot be shown/);
+  assert.match(why.text, /cannot be shown/);
+  assert.match(why.large, /300 × 200 pixels .* limit of 50,000/);
+  // One that was set aside can be answered all the same.
+  await labeler.part(".row button").last().click();
+  await labeler.asked(({ item }) => item === "large");
+  await labeler.focus();
+  await labeler.press("1");
+  await until(async () => (await labeler.progress()).aside === 2, "it is answered");
 });
 
 test("rows with the wrong number of columns or what is no number are set aside", async () => {
@@ -439,7 +465,13 @@ test("an item over which the workers hang is given to the person, and the others
   assert.deepEqual([record.answer.label, record.prediction ?? null], ["trouser", null]);
 });
 
-test("a worker that dies is replaced, and every item has its prediction", async () => {
+// The first one predicts (the last one learns). Only one goes: an item is tried twice, not thrice.
+const ENDS = {
+  "dies without a word": () => globalThis.made[0].terminate(),
+  // As after a panic: what it says last is that it cannot go on.
+  "says that it cannot go on": () => globalThis.made[0].postMessage({ head: { type: "dance" }, parts: [] }),
+};
+for (const [how, end] of Object.entries(ENDS)) test(`a worker that ${how} is replaced, and every item has its prediction`, async () => {
   const lines = (await fashion(300)).map((item) => JSON.stringify(item));
   let rest;
   server.route("/items.jsonl", (_, response) => {
@@ -460,9 +492,7 @@ test("a worker that dies is replaced, and every item has its prediction", async 
   await labeler.waitForPredictions(20);
   const made = () => labeler.page.evaluate(() => globalThis.made.length);
   const before = await made();
-  // The first one predicts (the last one learns). It goes without a word, as a crashed process does. Only one: an item
-  // is tried twice, not thrice.
-  await labeler.page.evaluate(() => globalThis.made[0].terminate());
+  await labeler.page.evaluate(end);
   rest();
   await labeler.waitForPredictions(300);
   assert.ok((await made()) > before, "another took its place");

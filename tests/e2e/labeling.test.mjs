@@ -190,7 +190,7 @@ test("what the model accepted can be looked through and corrected", async () => 
   assert.deepEqual(shares, shares.toSorted((a, b) => a - b), "the least sure stand first");
   await tiles.first().click();
   const question = await labeler.asked((question) => question.item === item);
-  assert.match(question.reason, /^The model settled it as .+ %?/);
+  assert.match(question.reason, /^The model settled it as .+, \d+(\.\d)?%\./);
   await labeler.press("9");
   await tiles.first().waitFor();
   await until(async () => (await labeler.progress()).answered === 1, "the answer counts");

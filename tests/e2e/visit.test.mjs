@@ -1,7 +1,7 @@
 // What a person does besides answering: looking closely, dropping files, trying the demo; and what a host page does.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { dist, serve } from "./browser.mjs";
 import { Labeler, until } from "./labeler.mjs";
@@ -32,10 +32,30 @@ test("a picture can be looked at closely, step by step, and the keys go on behin
   assert.equal(await level.textContent(), "200%");
   await until(async () => (await width()) > before * 1.5, "it is larger");
   assert.ok(await room.evaluate((room) => room.scrollWidth >= room.clientWidth));
+  const picture = () => labeler.part(".zoom__room img").getAttribute("src");
+  const looked = await picture();
+  assert.equal(await labeler.answer("1"), item);
+  assert.equal(await shown(), true, "the next one is looked at closely, too");
+  assert.notEqual(await picture(), looked);
+  await labeler.press("Backspace");
+  await labeler.asked((question) => question.item === item);
   await labeler.press("Escape");
   await until(async () => !(await shown()), "closed");
   assert.equal((await labeler.question()).item, item, "the question is the same");
   await labeler.answer("1");
+});
+
+test("pictures of the visitor's own are predicted", async () => {
+  const labeler = await Labeler.open(context, server.host("/", '<hitl-labeler model="/hitl/models/efficientnet-lite0/model.json"></hitl-labeler>'));
+  await labeler.part(".state input[type=file]").first().waitFor({ state: "attached" });
+  const folder = join(dist, "demo/data/photos");
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".jpg")).slice(0, 2);
+  assert.equal(names.length, 2);
+  await labeler.part(".state input[type=file]").first().setInputFiles(names.map((name) => join(folder, name)));
+  const { arrived, aside } = await labeler.waitForPredictions(2);
+  assert.deepEqual([arrived, aside], [2, 0]);
+  const said = (await labeler.heard("hitl-predicted")).flatMap(({ items }) => items);
+  assert.deepEqual(said.map(({ item_id }) => item_id).toSorted(), names.map((name) => basename(name)).toSorted());
 });
 
 test("pictures that are dropped on the element are asked about", async () => {

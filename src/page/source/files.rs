@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use js_sys::Reflect;
+use js_sys::{Array, Reflect};
 use serde_json::json;
-use wasm_bindgen::JsValue;
-use web_sys::{AbortSignal, File, FileList};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{AbortSignal, File};
 
 use super::breath::{Halt, Slices};
 use super::{Batch, Feed, Held, SourceError, drain, page_address, resolved};
@@ -32,7 +32,7 @@ enum Kind {
 /// # Errors
 /// [`SourceError::Stopped`] only.
 pub async fn files(
-    list: &FileList,
+    list: &Array,
     held: &Held,
     columns: &[String],
     signal: &AbortSignal,
@@ -40,7 +40,7 @@ pub async fn files(
 ) -> Result<(), SourceError> {
     let halt = Halt::new(signal);
     let mut slices = Slices::new(on_batch);
-    let files: Vec<_> = (0..list.length()).filter_map(|at| list.get(at)).collect();
+    let files: Vec<_> = list.iter().filter_map(|file| file.dyn_into::<File>().ok()).collect();
     let files: Vec<_> = files.into_iter().map(|file| (path(&file), kind(&file), file)).collect();
     let has_lists = files.iter().any(|(_, kind, _)| matches!(kind, Kind::Json | Kind::Table));
     let pictures = if has_lists { pictures(&files, held) } else { HashMap::new() };

@@ -106,6 +106,8 @@ impl Database {
             request.set_onsuccess(Some(close.unchecked_ref()));
             return Err(why);
         }
+        // It holds the request that holds it: both would stay for good.
+        request.set_onupgradeneeded(None);
         let db: IdbDatabase = request.result().map_err(|error| exception(&error))?.unchecked_into();
         let closed = Rc::new(Cell::new(false));
         // Another tab wants to delete or upgrade it, or the browser closed it (site data cleared, disk

@@ -6,7 +6,7 @@ use crate::domain::item::{Aside, ItemKey};
 use crate::page::text::Words;
 
 use super::figures::count;
-use super::lean::clicked;
+use super::lean::{clicked, derived, lazy};
 use super::reason;
 
 /// Most rows that are shown: a source that is wrong throughout has no use for more.
@@ -34,17 +34,17 @@ pub fn SetAside(
         }
         .into_any()
     };
-    let more = move || {
+    let more = derived(move || {
         let hidden = items.with(Vec::len).saturating_sub(ROWS);
         (hidden > 0).then(|| words.counted(words.aside_more, hidden, &count(hidden, words)))
-    };
-    let inside = move || {
+    });
+    let inside = lazy(move || {
         if items.with(Vec::is_empty) {
             return view! { <div class="quiet"><b>{words.aside_none}</b><p>{words.aside_none_hint}</p></div> }.into_any();
         }
         let rows: Vec<_> = items.with(|items| items.iter().take(ROWS).cloned().map(row).collect());
         view! { <ul class="rows">{rows}</ul><p class="hint">{more}</p> }.into_any()
-    };
+    });
     view! {
         <section class="pane" aria-labelledby="aside-name">
             <div class="pane__head"><div><h2 id="aside-name" tabindex="-1">{words.aside}</h2><p>{words.aside_hint}</p></div></div>

@@ -8,12 +8,13 @@ use leptos::prelude::*;
 use crate::domain::item::{ImageSource, Item};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::session::{Answered, Question};
+use crate::page::keyboard::composing;
 use crate::page::text::Words;
 
 use super::choices::Choices;
 use super::icon::{BACK, icon};
 use super::last::Last;
-use super::lean::{clicked, derived, lazy};
+use super::lean::{clicked, derived, lazy, pressed};
 use super::stage::Stage;
 
 /// Everything about one question; the elements stay the same from question to question.
@@ -48,6 +49,8 @@ pub fn Card(
     on_answer: Callback<LabelId>,
     on_back: Callback<()>,
     on_enlarge: Callback<()>,
+    /// The picture's size in pixels once it is there; `None`: it cannot be shown.
+    on_seen: Callback<Option<(u32, u32)>>,
 ) -> AnyView {
     let item: Signal<Option<Item>> =
         Memo::new(move |_| question.with(|q| q.as_ref().map(|q| q.item.clone()))).into();
@@ -56,7 +59,7 @@ pub fn Card(
     let field = NodeRef::<Input>::new();
     view! {
         <article class="card" part="card">
-            <Stage words item next columns address on_enlarge />
+            <Stage words item next columns address on_seen on_enlarge />
             <div class="ask">
                 <h2 class="ask__question" tabindex="-1">{task}</h2>
                 <p class="ask__reason">{reason}</p>
@@ -81,14 +84,14 @@ fn add(words: &'static Words, on_add: Callback<String>) -> AnyView {
             field.set_value("");
         }
     };
-    let pressed = move |event: leptos::ev::KeyboardEvent| {
+    let pressed = pressed(move |event| {
         // Keys in here are letters of a name, never answers.
         event.stop_propagation();
-        if event.key() == "Enter" && !event.is_composing() {
+        if event.key() == "Enter" && !composing(&event) {
             event.prevent_default();
             submit();
         }
-    };
+    });
     view! {
         <div class="add">
             <input node_ref=field class="field" type="text" maxlength="200" autocomplete="off" aria-label=words.add_label placeholder=words.add_label on:keydown=pressed />

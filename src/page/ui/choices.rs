@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use leptos::html::{Div, Input};
 use leptos::prelude::*;
-use leptos::{ev, web_sys};
+use leptos::web_sys;
 
 use crate::domain::decimal::shortest;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::prediction::Prediction;
+use crate::page::keyboard::composing;
 use crate::page::text::{Words, fill, lower};
 
 use super::figures::{cap, count, percent};
-use super::lean::{clicked, derived, lazy};
+use super::lean::{clicked, derived, lazy, pressed};
 
 /// More labels than this are looked for, not looked at.
 pub const MANY: usize = 24;
@@ -45,7 +46,7 @@ pub fn Choices(
 ) -> AnyView {
     let many = Memo::new(move |_| labels.with(LabelSet::len) > MANY);
     let each = Each { words, labels, keys, suggestion, present, on_answer };
-    (move || if many.get() { found(each, field) } else { all(each) }).into_any()
+    lazy(move || if many.get() { found(each, field) } else { all(each) }).into_any()
 }
 
 #[derive(Clone, Copy)]
@@ -88,23 +89,22 @@ impl Each {
     }
 }
 
-/// A key that is held down on a button presses it once.
-fn once(event: ev::KeyboardEvent) {
-    if event.repeat() && matches!(event.key().as_str(), "Enter" | " ") {
-        event.prevent_default();
-    }
-}
-
 fn all(each: Each) -> AnyView {
     let ids = each.labels.with(|labels| labels.iter().map(|(id, _)| id).collect::<Vec<_>>());
     let buttons = ids.into_iter().map(|id| {
-        let key = move || each.key(id);
-        let shown = move || key().map(|key| cap(&key, each.words));
+        let key = derived(move || each.key(id));
+        let shown = derived(move || key.get().map(|key| cap(&key, each.words)));
+        // A key that is held down on a button presses it once.
+        let once = pressed(|event| {
+            if event.repeat() && matches!(event.key().as_str(), "Enter" | " ") {
+                event.prevent_default();
+            }
+        });
         view! {
             <button type="button" class="choice" part="choice" aria-keyshortcuts=key
                 aria-pressed=derived(move || each.present.get().map(|present| (present == id).to_string()))
                 on:keydown=once on:click=clicked(move |_| each.on_answer.run(id))>
-                <kbd class="key" aria-hidden="true" hidden=derived(move || key().is_none())>{shown}</kbd>
+                <kbd class="key" aria-hidden="true" hidden=derived(move || key.with(Option::is_none))>{shown}</kbd>
                 {each.inside(id)}
             </button>
         }
@@ -187,9 +187,9 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
             row.scroll_into_view_with_scroll_into_view_options(&nearest);
         }
     };
-    let pressed = move |event: ev::KeyboardEvent| {
+    let pressed = pressed(move |event| {
         match event.key().as_str() {
-            _ if event.is_composing() => return,
+            _ if composing(&event) => return,
             "ArrowDown" => go(1),
             "ArrowUp" => go(-1),
             // A key that is held down answers once.
@@ -204,9 +204,9 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
         }
         event.prevent_default();
         event.stop_propagation();
-    };
+    });
     let row = move |(place, id): (usize, LabelId)| {
-        let next = move || (at.get() == place).to_string();
+        let next = derived(move || (at.get() == place).to_string());
         let key = each.key(id).map(|key| cap(&key, words)).unwrap_or_default();
         view! {
             <button type="button" class="choice" part="choice" role="option" tabindex="-1" id=format!("found-{place}")
@@ -227,7 +227,7 @@ fn found(each: Each, field: NodeRef<Input>) -> AnyView {
                 autocomplete="off" autocapitalize="off" spellcheck="false"
                 aria-label=placeholder.clone() placeholder=placeholder
                 aria-activedescendant=derived(move || rows.with(|rows| (!rows.is_empty()).then(|| format!("found-{}", at.get()))))
-                prop:value=text on:keydown=pressed
+                prop:value=derived(move || text.get()) on:keydown=pressed
                 on:input=move |event| { text.set(event_target_value(&event)); at.set(0); } />
             <kbd class="key" aria-hidden="true" hidden=derived(move || !text.with(String::is_empty))>"/"</kbd>
         </div>

@@ -36,12 +36,12 @@ pub enum Standing {
 /// What matters most about delivery, worst first, and how many records it is about.
 #[must_use]
 pub fn standing(view: &DeliveryView) -> (Standing, usize) {
-    let waiting = view.waiting + view.sending;
+    let waiting = view.waiting;
     match &view.hold {
         _ if view.volatile > 0 => (Standing::Unsaved, view.volatile),
         _ if view.refused > 0 => (Standing::Refused, view.refused),
-        _ if !view.to_server && view.records == 0 => (Standing::Nothing, 0),
-        _ if !view.to_server => (Standing::Saved, view.records),
+        _ if !view.to_server && view.kept() == 0 => (Standing::Nothing, 0),
+        _ if !view.to_server => (Standing::Saved, view.kept()),
         Some(Hold::Offline) => (Standing::Offline, waiting),
         Some(Hold::Unauthorized(_) | Hold::WrongAddress(_) | Hold::RetryAt { .. } | Hold::GaveUp { .. })
             if waiting > 0 =>
@@ -172,9 +172,10 @@ pub fn Delivery(
     /// The list of refused records.
     children: Children,
 ) -> AnyView {
-    let figure = move |of: fn(&DeliveryView) -> usize| move || delivery.with(|view| count(of(view), words));
+    let figure =
+        move |of: fn(&DeliveryView) -> usize| derived(move || delivery.with(|view| count(of(view), words)));
     let to_server = move || delivery.with(|view| view.to_server);
-    let heading = move || if to_server() { words.sent_from_here } else { words.kept_here };
+    let heading = derived(move || if to_server() { words.sent_from_here } else { words.kept_here });
     let obstacle = Memo::new(move |_| delivery.with(|view| obstacle(view, words)));
     view! {
         <section class="pane" aria-labelledby="delivery-name">
@@ -187,15 +188,15 @@ pub fn Delivery(
             </div>
             <div class="pane__scroll">
                 <dl class="counts">
-                    <div><dt>{words.count_saved}</dt><dd>{figure(|v| v.records - v.volatile.min(v.records))}</dd></div>
-                    <div hidden=derived(move || !to_server())><dt>{words.count_under_way}</dt><dd>{figure(|v| v.waiting + v.sending)}</dd></div>
+                    <div><dt>{words.count_saved}</dt><dd>{figure(DeliveryView::kept)}</dd></div>
+                    <div hidden=derived(move || !to_server())><dt>{words.count_under_way}</dt><dd>{figure(|v| v.waiting)}</dd></div>
                     <div hidden=derived(move || !to_server())><dt>{words.count_sent}</dt><dd>{figure(|v| v.sent)}</dd></div>
                     <div hidden=derived(move || !to_server()) data-bad=derived(move || delivery.with(|v| (v.refused > 0).to_string()))>
                         <dt>{words.count_refused}</dt><dd>{figure(|v| v.refused)}</dd>
                     </div>
                 </dl>
                 <div class="obstacle" hidden=derived(move || obstacle.with(Option::is_none))>
-                    <p>{obstacle}</p>
+                    <p>{derived(move || obstacle.get())}</p>
                     <button type="button" class="button" on:click=clicked(move |_| on_send.run(()))>{words.send_now}</button>
                 </div>
                 <div class="connection" hidden=derived(move || !to_server())>
@@ -248,5 +249,18 @@ mod tests {
     fn without_a_server_answers_are_saved() {
         let view = DeliveryView { records: 5, ..DeliveryView::default() };
         assert_eq!(standing(&view), (Standing::Saved, 5));
+    }
+
+    #[test]
+    fn what_the_browser_has_not_stored_yet_is_not_called_saved() {
+        let view = DeliveryView { records: 5, unsaved: 1, ..DeliveryView::default() };
+        assert_eq!(standing(&view), (Standing::Saved, 4));
+        let first = DeliveryView { records: 1, unsaved: 1, ..DeliveryView::default() };
+        assert_eq!(standing(&first), (Standing::Nothing, 0));
+    }
+
+    #[test]
+    fn a_record_under_way_is_counted_once() {
+        assert_eq!(standing(&DeliveryView { waiting: 1, sending: 1, ..to_server() }), (Standing::Sending, 1));
     }
 }

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use leptos::ev;
 use leptos::html::Dialog;
 use leptos::prelude::*;
 
+use crate::page::keyboard::is_foreign;
 use crate::page::text::{Words, fill};
 
 use super::figures::cap;
+use super::focus::modal;
 use super::icon::{CLOSE, icon};
-use super::lean::{clicked, lazy};
+use super::lean::{clicked, derived, lazy, pressed};
+
+/// Keys that move the focus, that change what others mean, or that a page cannot tell from one another.
+const UNFIT: &str =
+    "Tab Shift Control Alt AltGraph Meta CapsLock NumLock ScrollLock Fn FnLock Dead Process Unidentified";
 
 /// What a key does, and which key it is (as `KeyboardEvent.key` says it; empty: none).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +47,12 @@ pub fn Help(
     let dialog = NodeRef::<Dialog>::new();
     let asking = RwSignal::new(None::<usize>);
     let refusal = RwSignal::new(None::<String>);
-    Effect::new(move |_| {
-        let Some(dialog) = dialog.get() else { return };
-        if open.get() {
-            // Only fails when it is open already.
-            let _ = dialog.show_modal();
-        } else if dialog.open() {
-            dialog.close();
-        }
-    });
-    let pressed = move |event: ev::KeyboardEvent| {
+    modal(dialog, open);
+    let pressed = pressed(move |event| {
         let Some(place) = asking.get_untracked() else { return };
         let key = event.key();
-        if matches!(key.as_str(), "Tab" | "Shift" | "Control" | "Alt" | "Meta") || event.is_composing() {
+        // One that is held down is the Enter that has chosen the row.
+        if is_foreign(&event) || event.repeat() || UNFIT.split(' ').any(|unfit| unfit == key) {
             return;
         }
         event.prevent_default();
@@ -63,17 +61,17 @@ pub fn Help(
         if key != "Escape" {
             refusal.set(on_change.run((place, key)));
         }
-    };
+    });
     let row = move |(place, binding): (usize, Binding)| {
         let cap = cap(&binding.key, words);
         let name = fill(words.change_key, &[("name", &binding.name), ("key", &cap)]);
-        let inside = move || {
+        let inside = lazy(move || {
             if asking.get() == Some(place) {
-                view! { <em role="status">{words.press_key}</em> }.into_any()
+                view! { <em>{words.press_key}</em> }.into_any()
             } else {
                 view! { <kbd class="key">{cap.clone()}</kbd> }.into_any()
             }
-        };
+        });
         view! {
             <li class="binding">
                 <bdi>{binding.name}</bdi>
@@ -82,6 +80,11 @@ pub fn Help(
         }
         .into_any()
     };
+    // Inside a button that has a name of its own the wish would not be heard.
+    let said = derived(move || match asking.get() {
+        Some(_) => Some(words.press_key.to_owned()),
+        None => refusal.get(),
+    });
     view! {
         <dialog node_ref=dialog class="help" aria-labelledby="help-name" on:keydown=pressed on:close=move |_| on_close.run(())>
             <div class="dialog__head">
@@ -96,7 +99,7 @@ pub fn Help(
                 <ul class="bindings">
                     {lazy(move || open.get().then(|| bindings.get().into_iter().enumerate().map(row).collect::<Vec<_>>()))}
                 </ul>
-                <p class="trouble" role="status">{refusal}</p>
+                <p class="trouble" role="status">{said}</p>
                 <button type="button" class="button" on:click=clicked(move |_| on_reset.run(()))>{words.usual_keys}</button>
             </div>
         </dialog>

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leptos::html::{Div, Input};
+use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::{ev, web_sys};
 use wasm_bindgen::JsCast;
@@ -11,6 +11,7 @@ use crate::domain::item::{Content, ImageSource, ItemKey};
 use crate::domain::label::LabelId;
 use crate::domain::session::{Notice, Phase, PromiseView, Question, Why};
 use crate::page::desk::{Broken, Desk, Download, Opening, Order, Panel, Trouble};
+use crate::page::keyboard::is_foreign;
 use crate::page::keys::{Deed, KeyTaken};
 use crate::page::text::{ENGLISH, Words, fill};
 
@@ -20,13 +21,14 @@ use super::card::Card;
 use super::cycle::{Cycle, promise_short};
 use super::delivery::{Delivery, Form, Standing, obstacle, standing};
 use super::figures::count;
+use super::focus::{focus, keep_focus};
 use super::help::{Binding, Help};
-use super::lean::{callback, derived, lazy};
+use super::lean::{callback, derived, lazy, pressed};
 use super::progress::Progress;
 use super::reason::reason;
 use super::refused::{Refused, RefusedRecord};
 use super::review::{PAGE, Review};
-use super::states::{Empty, Failed, Finished, Loading, Paused, Reading, Step};
+use super::states::{Empty, Failed, Finished, Loading, Paused, Reading, Step, empty, failed, finished};
 use super::tabs::{Pane, Tabs};
 use super::tools::{ToolKeys, Tools};
 use super::zoom::Zoom;
@@ -78,21 +80,31 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
     let scene = Memo::new(move |_| {
         desk.opening.with(|opening| Scene::of(opening, desk.phase.get(), desk.panel.get()))
     });
-    let body = NodeRef::<Div>::new();
+    let frame = NodeRef::<Div>::new();
     let over = RwSignal::new(false);
     let asking = Memo::new(move |_| scene.get() == Scene::Asking);
     follow_reviews(desk);
 
-    let inside = move || {
+    let inside = lazy(move || {
         let scene = scene.get();
-        keep_focus(body);
-        show(scene, desk, words)
-    };
+        keep_focus(frame);
+        show(scene, desk, words, frame)
+    });
+    // With the warnings and the state of delivery go buttons that may have the focus.
+    let warnings = derived(move || {
+        keep_focus(frame);
+        warnings(desk, words)
+    });
+    let delivery = derived(move || {
+        keep_focus(frame);
+        said_of_delivery(desk, words)
+    });
+    let said = Memo::new(move |before: Option<&Said>| said_of_scene(scene.get(), before, desk, words));
     view! {
-        <div part="root" class="frame" lang=words.locale class:keys-off=derived(move || desk.keys.with(|keys| !keys.enabled))
-            on:keydown=move |event| find_label(&event, body)
+        <div node_ref=frame part="root" class="frame" lang=words.locale class:keys-off=derived(move || desk.keys.with(|keys| !keys.enabled))
+            on:keydown=pressed(move |event| find_label(&event, desk, frame))
             on:dragover=move |event| if has_files(&event) { event.prevent_default(); over.set(true); }
-            on:dragleave=move |event| if event.related_target().is_none() { over.set(false) }
+            on:dragleave=move |event| if has_left(&event) { over.set(false) }
             on:drop=move |event| { over.set(false); take_files(&event, desk); }>
             <Tabs words pane=derived(move || pane(desk.panel.get())) counts=desk.progress delivery=desk.delivery cycle=desk.has_model
                 slips=derived(move || desk.slips.get())
@@ -100,17 +112,16 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
             <Progress words counts=desk.progress seconds_per_answer=desk.pace
                 promise=derived(move || desk.promise.with(|p| p.as_ref().map(|p| promise_short(p, words)).unwrap_or_default()))
                 evidence=derived(move || desk.promise.with(|p| p.as_ref().map_or(0.0, PromiseView::share))) />
-            <Banner words warnings=derived(move || warnings(desk, words))
-                on_way=callback(move |way| match way {
-                    Way::Newer => desk.order(Order::TakeNewer),
-                    Way::LogIn => desk.order(Order::LogIn),
-                    Way::Download | Way::None => desk.order(Order::Download(Download::JsonLines)),
-                }) />
-            <div node_ref=body id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
-            {lazy(move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), body)))}
+            <Banner words warnings on_way=callback(move |way| match way {
+                Way::Newer => desk.order(Order::TakeNewer),
+                Way::LogIn => desk.order(Order::LogIn),
+                Way::Download | Way::None => desk.order(Order::Download(Download::JsonLines)),
+            }) />
+            <div id="body" class="body" role="tabpanel" aria-label=words.labeler>{inside}</div>
+            {lazy(move || scene.get().has_tools().then(|| tools(desk, words, asking.into(), frame)))}
             <p class="over" hidden=derived(move || !over.get())>{words.let_go}</p>
-            <p class="said" role="status">{derived(move || said_of_question(desk, words))}</p>
-            <p class="said" role="status">{derived(move || said_of_delivery(desk, words))}</p>
+            <p class="said" role="status">{derived(move || said.get().unwrap_or_default().1)}</p>
+            <p class="said" role="status">{delivery}</p>
             <p class="said" role="status">{derived(move || said_of_promise(desk, words))}</p>
             {zoom(desk, words)}
             {help(desk, words)}
@@ -119,7 +130,7 @@ pub fn Labeler(#[prop(default = &ENGLISH)] words: &'static Words) -> AnyView {
     .into_any()
 }
 
-fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
+fn show(scene: Scene, desk: Desk, words: &'static Words, frame: NodeRef<Div>) -> AnyView {
     let address = callback(move |source: ImageSource| desk.image_url(&source));
     let on_files = callback(move |files| desk.order(Order::AddFiles(files)));
     let to = move |panel: Panel| callback(move |()| desk.panel.set(panel));
@@ -173,6 +184,7 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
                 }));
             });
             let records = move || {
+                keep_focus(frame);
                 let record = |(id, item, why): &(_, Arc<str>, Arc<str>)| RefusedRecord { id: *id, item: item.clone(), why: why.clone() };
                 desk.refused.with(|refused| refused.iter().map(record).collect())
             };
@@ -181,7 +193,7 @@ fn show(scene: Scene, desk: Desk, words: &'static Words) -> AnyView {
                     connection=desk.connection
                     on_send=callback(move |()| desk.notice(Notice::ResumeDelivery))
                     on_test=callback(move |()| desk.order(Order::TestConnection)) on_download>
-                    <Refused words records=derived(records) on_retry=callback(move |ids| desk.notice(Notice::RetryRefused(ids)))
+                    <Refused words records=derived(records) frame on_retry=callback(move |ids| desk.notice(Notice::RetryRefused(ids)))
                         on_delete=callback(move |ids| desk.notice(Notice::DiscardRefused(ids))) on_download />
                 </Delivery>
             }
@@ -226,12 +238,13 @@ fn card(desk: Desk, words: &'static Words, address: Callback<ImageSource, Option
             on_answer=callback(move |label| desk.notice(Notice::Answered(label)))
             on_back=callback(move |()| desk.notice(Notice::Closed))
             open=desk.open_labels on_add=callback(move |name: String| desk.order(Order::AddLabel(name.into())))
+            on_seen=callback(move |size| desk.order(Order::Seen(size)))
             on_enlarge=callback(move |()| desk.zoomed.set(true)) />
     }
     .into_any()
 }
 
-fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>, body: NodeRef<Div>) -> AnyView {
+fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>, frame: NodeRef<Div>) -> AnyView {
     let cap = move |deed: Deed| desk.keys.with(|keys| keys.key(deed).unwrap_or_default().to_owned());
     let keys = move || ToolKeys {
         undo: cap(Deed::Undo),
@@ -240,7 +253,6 @@ fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>, body: NodeRef<
         note: cap(Deed::Note),
         help: cap(Deed::Help),
     };
-    let field = NodeRef::<Input>::new();
     let note = Memo::new(move |_| {
         // The serial makes an unwritten remark of the question before go away, too.
         desk.question.with(|q| {
@@ -250,13 +262,12 @@ fn tools(desk: Desk, words: &'static Words, asking: Signal<bool>, body: NodeRef<
     view! {
         <Tools words asking keys=Memo::new(move |_| keys()) can_undo=derived(move || desk.undo_depth.get() > 0)
             flagged=derived(move || desk.question.with(|q| q.as_ref().is_some_and(|q| q.flagged)))
-            note=derived(move || note.get().unwrap_or_default().1) wanted=desk.note_wanted field
+            note=derived(move || note.get().unwrap_or_default().1) wanted=desk.note_wanted frame
             on_undo=callback(move |()| desk.notice(Notice::Undone))
             on_skip=callback(move |()| desk.notice(Notice::Skipped))
             on_flag=callback(move |flagged| desk.notice(Notice::Flagged(flagged)))
             on_note=callback(move |note: String| desk.notice(Notice::Noted(note.into())))
-            on_written=callback(move |()| focus_heading(body))
-            on_help=callback(move |()| desk.panel.set(Panel::Help)) />
+            on_help=callback(move |()| desk.help.set(true)) />
     }
     .into_any()
 }
@@ -329,13 +340,12 @@ fn help(desk: Desk, words: &'static Words) -> AnyView {
         desk.order(Order::UseKeys(keys));
     };
     let reset = move |()| {
-        let labels = desk.labels.with_untracked(|labels| labels.len());
-        desk.order(Order::UseKeys(crate::page::keys::KeyMap::standard(labels)));
+        desk.order(Order::UseKeys(desk.usual_keys.get_untracked()));
     };
     view! {
-        <Help words open=derived(move || desk.panel.get() == Panel::Help) bindings=derived(bindings)
+        <Help words open=desk.help bindings=derived(bindings)
             enabled=derived(move || desk.keys.with(|keys| keys.enabled))
-            on_close=callback(move |()| if desk.panel.get_untracked() == Panel::Help { desk.panel.set(Panel::None) })
+            on_close=callback(move |()| desk.help.set(false))
             on_enable=callback(enable) on_change=callback(change) on_reset=callback(reset) />
     }
     .into_any()
@@ -347,7 +357,7 @@ fn pane(panel: Panel) -> Pane {
         Panel::Aside => Pane::SetAside,
         Panel::Cycle => Pane::Cycle,
         Panel::Delivery => Pane::Delivery,
-        Panel::None | Panel::Help => Pane::Questions,
+        Panel::None => Pane::Questions,
     }
 }
 
@@ -443,53 +453,46 @@ fn leave(desk: Desk) {
     }
 }
 
-/// If the focus is in the part of the page that is about to be replaced, moves it to the heading of what comes.
-fn keep_focus(body: NodeRef<Div>) {
-    let inside =
-        body.get_untracked().is_some_and(|body| matches!(body.query_selector(":focus"), Ok(Some(_))));
-    if inside {
-        request_animation_frame(move || focus_heading(body));
-    }
-}
-
-/// Where the focus rests when it has nowhere else to be: the keys act from there.
-fn focus_heading(body: NodeRef<Div>) {
-    // By the next frame the element may have been removed.
-    let body = body.try_get_untracked().flatten();
-    let heading = body.and_then(|body| body.query_selector("h2[tabindex]").ok().flatten());
-    if let Some(heading) = heading.and_then(|heading| heading.dyn_into::<web_sys::HtmlElement>().ok()) {
-        let calmly = web_sys::FocusOptions::new();
-        calmly.set_prevent_scroll(true);
-        // A heading that is gone again needs no focus.
-        let _ = heading.focus_with_options(&calmly);
-    }
-}
-
-/// `/` goes to the field that finds a label, if there is one and nothing is being written.
-fn find_label(event: &ev::KeyboardEvent, body: NodeRef<Div>) {
+/// `/` goes to the field that finds a label, if there is one, nothing is being written and the key means nothing else.
+fn find_label(event: &ev::KeyboardEvent, desk: Desk, frame: NodeRef<Div>) {
     let writing = event.composed_path().get(0).dyn_ref::<web_sys::HtmlInputElement>().is_some();
-    if event.key() != "/" || writing || event.ctrl_key() || event.meta_key() || event.alt_key() {
-        return;
-    }
-    let field = body.get_untracked().and_then(|body| body.query_selector("[role=combobox]").ok().flatten());
-    if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
+    let free = desk.keys.with_untracked(|keys| keys.enabled && keys.deed("/").is_none());
+    if event.key() == "/" && free && !writing && !is_foreign(event) && focus(frame, "[role=combobox]") {
         event.prevent_default();
-        // A field that is gone needs no focus.
-        let _ = field.focus();
     }
 }
 
-fn said_of_question(desk: Desk, words: &'static Words) -> String {
+/// What is said, and of which question; 0: of the lack of one.
+type Said = Option<(u64, String)>;
+
+fn said_of_scene(scene: Scene, before: Option<&Said>, desk: Desk, words: &Words) -> Said {
+    let title = match scene {
+        Scene::Broken(what) => failed(what, words).0,
+        Scene::Paused => words.paused,
+        Scene::Empty => empty(desk.columns.with(|columns| columns.is_empty()), words),
+        Scene::Finished => return Some((0, desk.progress.with(|counts| finished(counts, words)))),
+        _ => return said_of_question(before, desk, words),
+    };
+    Some((0, title.to_owned()))
+}
+
+fn said_of_question(before: Option<&Said>, desk: Desk, words: &Words) -> Said {
     desk.question.with(|question| {
-        let Some(question) = question else { return String::new() };
+        let question = question.as_ref()?;
+        // A mark or a note makes it no other question, to be read out anew.
+        let same = before.cloned().flatten().filter(|(serial, _)| *serial == question.serial);
+        if same.is_some() {
+            return same;
+        }
         let reason = desk.labels.with(|labels| reason(question, labels, words));
         let waiting = count(desk.progress.with_untracked(|counts| counts.waiting), words);
         let task = desk.task.get();
         let task = if task.is_empty() { words.ask } else { &task };
-        fill(
+        let said = fill(
             words.say_question,
             &[("item", &question.item.id), ("question", task), ("reason", &reason), ("n", &waiting)],
-        )
+        );
+        Some((question.serial, said))
     })
 }
 
@@ -513,6 +516,13 @@ fn said_of_delivery(desk: Desk, words: &'static Words) -> String {
         let obstacle = obstacle(view, words).unwrap_or_default();
         format!("{} {number} {obstacle}", state.word(words))
     })
+}
+
+/// Whether what is dragged has left the element, and not only gone from one part of it to another.
+fn has_left(event: &ev::DragEvent) -> bool {
+    let node = |target: Option<web_sys::EventTarget>| target.map(JsCast::unchecked_into::<web_sys::Node>);
+    let to = node(event.related_target());
+    node(event.current_target()).is_none_or(|frame| !frame.contains(to.as_ref()))
 }
 
 fn has_files(event: &ev::DragEvent) -> bool {

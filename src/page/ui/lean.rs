@@ -1,6 +1,6 @@
 //! What Leptos writes out anew for each closure, written out once for each type that a closure takes or gives.
 
-use leptos::ev::MouseEvent;
+use leptos::ev::{KeyboardEvent, MouseEvent};
 use leptos::prelude::*;
 
 /// [`Callback::new`], without its code for each closure.
@@ -27,6 +27,11 @@ fn read<T: Send + Sync + 'static>(value: Box<dyn Fn() -> T + Send + Sync>) -> Si
 
 /// What a click does, as one type for all buttons.
 pub(super) fn clicked(run: impl FnMut(MouseEvent) + 'static) -> Box<dyn FnMut(MouseEvent)> {
+    Box::new(run)
+}
+
+/// What a key does, likewise.
+pub(super) fn pressed(run: impl FnMut(KeyboardEvent) + 'static) -> Box<dyn FnMut(KeyboardEvent)> {
     Box::new(run)
 }
 

@@ -10,6 +10,7 @@ pub mod choices;
 pub mod cycle;
 pub mod delivery;
 mod figures;
+mod focus;
 pub mod help;
 mod icon;
 pub mod labeler;

@@ -22,10 +22,12 @@ pub fn Progress(
     #[prop(into)]
     evidence: Signal<f64>,
 ) -> AnyView {
-    let part = move |of: fn(&Counts) -> usize| move || counts.with(|counts| of(counts).to_string());
-    let figure = move |of: fn(&Counts) -> usize| move || counts.with(|counts| count(of(counts), words));
-    let share = move || counts.with(|c| c.share_by_model().map(|p| format!(", {}", percent(p, words))));
-    let reading = move || counts.with(|counts| counts.predicting == 0);
+    let part = move |of: fn(&Counts) -> usize| derived(move || counts.with(|counts| of(counts).to_string()));
+    let figure =
+        move |of: fn(&Counts) -> usize| derived(move || counts.with(|counts| count(of(counts), words)));
+    let share =
+        derived(move || counts.with(|c| c.share_by_model().map(|p| format!(", {}", percent(p, words)))));
+    let reading = derived(move || counts.with(|counts| counts.predicting == 0));
     view! {
         <div class="progress" part="progress" role="group" aria-label=words.progress>
             <div class="progress__bar" aria-hidden="true">

@@ -45,6 +45,7 @@ pub(crate) fn aside(reason: &AsideReason, words: &Words) -> String {
         AsideReason::NotFound(status) => fill(words.not_found, &[("status", &figure(usize::from(*status)))]),
         AsideReason::Unreachable => words.unreachable.to_owned(),
         AsideReason::NotAnImage => words.not_an_image.to_owned(),
+        AsideReason::NotShown => words.picture_gone.to_owned(),
         AsideReason::TooManyPixels { width, height, limit } => fill(
             words.too_many_pixels,
             &[

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leptos::html::Div;
 use leptos::prelude::*;
 
 use crate::domain::item::{Content, ImageSource, Item, ItemKey};
@@ -10,10 +11,13 @@ use crate::domain::session::Accepted;
 use crate::page::text::{Words, fill};
 
 use super::figures::{count, number, percent};
-use super::lean::{clicked, derived};
+use super::lean::{clicked, derived, lazy};
 
 /// Items on a page.
 pub const PAGE: usize = 60;
+
+/// The same, on or back.
+const STEP: isize = PAGE.cast_signed();
 
 /// How many of an item's numbers its tile shows.
 const NUMBERS: usize = 8;
@@ -49,29 +53,39 @@ pub fn Review(
         }
         .into_any()
     };
-    let inside = move || {
+    let inside = lazy(move || {
         if items.with(Vec::is_empty) {
             return view! { <div class="quiet"><b>{words.review_none}</b><p>{words.review_none_hint}</p></div> }.into_any();
         }
         view! { <ul class="grid">{items.get().into_iter().map(tile).collect::<Vec<_>>()}</ul> }.into_any()
-    };
-    let range = move || {
+    });
+    let range = derived(move || {
         let (from, n) = (offset.get(), total.get());
         let to = (from + items.with(Vec::len)).min(n.max(from));
         let figures = [count(from + 1, words), count(to, words), count(n, words)];
         (to > from)
             .then(|| fill(words.page_of, &[("from", &figures[0]), ("to", &figures[1]), ("n", &figures[2])]))
+    });
+    let room = NodeRef::<Div>::new();
+    let page = move |name: &'static str, by: isize| {
+        let to = move || offset.get().checked_add_signed(by).filter(|to| *to < total.get());
+        let turn = move |_| {
+            let Some(to) = to() else { return };
+            on_page.run(to);
+            if let Some(room) = room.get_untracked() {
+                room.set_scroll_top(0);
+            }
+        };
+        // Disabled, it would lose the focus.
+        view! { <button type="button" class="tool" aria-disabled=derived(move || to().is_none().to_string()) on:click=clicked(turn)>{name}</button> }
+            .into_any()
     };
-    let is_last = move || offset.get() + PAGE >= total.get();
     view! {
         <section class="pane" aria-labelledby="review-name">
             <div class="pane__head"><div><h2 id="review-name" tabindex="-1">{words.review}</h2><p>{words.review_hint}</p></div><p>{words.least_sure}</p></div>
-            <div class="pane__scroll">{inside}</div>
+            <div node_ref=room class="pane__scroll">{inside}</div>
             <div class="pane__foot" hidden=derived(move || total.get() <= PAGE)>
-                <button type="button" class="tool" disabled=derived(move || offset.get() == 0)
-                    on:click=clicked(move |_| on_page.run(offset.get_untracked().saturating_sub(PAGE)))>{words.previous}</button>
-                <span role="status">{range}</span>
-                <button type="button" class="tool" disabled=is_last on:click=clicked(move |_| on_page.run(offset.get_untracked() + PAGE))>{words.next}</button>
+                {page(words.previous, -STEP)}<span role="status">{range}</span>{page(words.next, STEP)}
             </div>
         </section>
     }

@@ -22,16 +22,23 @@ const KEPT: usize = 4;
 struct Picture {
     address: String,
     image: HtmlImageElement,
-    _gone: EventListener,
+    failed: bool,
+    _failing: EventListener,
 }
 
 /// Decoded pictures, the latest last.
 #[derive(Default)]
 struct Album(Vec<Picture>);
 
+type Shared = StoredValue<Album, LocalStorage>;
+
 impl Album {
-    /// The picture at an address, being fetched and decoded if it is new; `gone` learns of an address without one.
-    fn take(&mut self, address: &str, gone: RwSignal<Option<String>>) -> Option<HtmlImageElement> {
+    fn find(&self, address: &str) -> Option<&Picture> {
+        self.0.iter().find(|picture| picture.address == address)
+    }
+
+    /// The picture at an address, being fetched and decoded if it is new; `news` grows when something came of that.
+    fn take(&mut self, address: &str, album: Shared, news: RwSignal<u32>) -> Option<HtmlImageElement> {
         if let Some(at) = self.0.iter().position(|picture| picture.address == address) {
             let picture = self.0.remove(at);
             self.0.push(picture);
@@ -40,12 +47,21 @@ impl Album {
             image.set_class_name("stage__image");
             image.set_draggable(false);
             let lost = address.to_owned();
-            let listener = EventListener::once(&image, "error", move |_| gone.set(Some(lost)));
+            let failing = EventListener::once(&image, "error", move |_| {
+                album.try_update_value(|album| {
+                    let lost = album.0.iter_mut().find(|picture| picture.address == lost);
+                    lost.into_iter().for_each(|picture| picture.failed = true);
+                });
+                news.try_update(|news| *news += 1);
+            });
             image.set_src(address);
             let decoding = image.decode();
-            // A picture that cannot be decoded has told so by its error event already.
-            spawn_local(async move { drop(JsFuture::from(decoding).await) });
-            self.0.push(Picture { address: address.to_owned(), image, _gone: listener });
+            spawn_local(async move {
+                // A picture that cannot be decoded has told so by its error event already.
+                drop(JsFuture::from(decoding).await);
+                news.try_update(|news| *news += 1);
+            });
+            self.0.push(Picture { address: address.to_owned(), image, failed: false, _failing: failing });
             if self.0.len() > KEPT {
                 self.0.remove(0);
             }
@@ -69,10 +85,12 @@ pub fn Stage(
     columns: Signal<Arc<[Arc<str>]>>,
     /// Where the browser finds a picture.
     address: Callback<ImageSource, Option<String>>,
+    /// The picture's width and height in pixels once it is there; `None`: it cannot be shown.
+    on_seen: Callback<Option<(u32, u32)>>,
     /// The person wants to see the picture larger.
     on_enlarge: Callback<()>,
 ) -> AnyView {
-    let gone = RwSignal::new(None::<String>);
+    let news = RwSignal::new(0_u32);
     let album = StoredValue::new_local(Album::default());
     let frame = NodeRef::<Div>::new();
     let picture_of = move |item: &Item| match &item.content {
@@ -81,21 +99,35 @@ pub fn Stage(
     };
     let picture = Memo::new(move |_| item.with(|item| item.as_ref().and_then(picture_of)));
     let is_gone = move || {
-        picture.with(|picture| {
-            picture.as_ref().is_some_and(|(_, at)| at.is_empty() || gone.get().as_ref() == Some(at))
-        })
+        news.track();
+        let failed =
+            |at: &str| album.try_with_value(|album| album.find(at).is_some_and(|picture| picture.failed));
+        picture
+            .with(|picture| picture.as_ref().is_some_and(|(_, at)| at.is_empty() || failed(at) == Some(true)))
     };
 
     Effect::new(move |_| {
         let (Some(frame), Some((id, at))) = (frame.get(), picture.get()) else { return };
-        if let Some(image) = album.try_update_value(|album| album.take(&at, gone)).flatten() {
+        if let Some(image) = album.try_update_value(|pictures| pictures.take(&at, album, news)).flatten() {
             image.set_alt(&fill(words.picture_of, &[("id", &id)]));
             frame.replace_children_with_node_1(&image);
         }
     });
     Effect::new(move |_| {
         if let Some(at) = next.get().and_then(|next| address.run(next)) {
-            album.try_update_value(|album| album.take(&at, gone));
+            album.try_update_value(|pictures| pictures.take(&at, album, news));
+        }
+    });
+    Effect::new(move |_| {
+        let gone = is_gone();
+        let Some((_, at)) = picture.get() else { return };
+        let size = album.try_with_value(|album| {
+            let image = &album.find(&at)?.image;
+            Some((image.natural_width(), image.natural_height())).filter(|(width, _)| *width > 0)
+        });
+        let size = size.flatten();
+        if gone || size.is_some() {
+            on_seen.run(size.filter(|_| !gone));
         }
     });
 

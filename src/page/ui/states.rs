@@ -12,7 +12,7 @@ use crate::page::text::{Words, fill};
 
 use super::delivery::{Standing, standing};
 use super::figures::{count, megabytes};
-use super::lean::{clicked, derived};
+use super::lean::{clicked, derived, lazy};
 
 /// How far the model is on its way into the browser.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,11 +36,11 @@ fn state(title: AnyView, hint: AnyView, rest: AnyView) -> AnyView {
 }
 
 fn meter(share: Signal<f64>, label: Signal<String>, name: &'static str) -> AnyView {
-    let percent = move || shortest(share.get().clamp(0.0, 1.0) * 100.0);
+    let percent = derived(move || shortest(share.get().clamp(0.0, 1.0) * 100.0));
     view! {
         <div class="meter">
             <div class="meter__track" role="progressbar" aria-label=name aria-valuemin="0" aria-valuemax="100" aria-valuenow=percent>
-                <span class="meter__fill" style:inline-size=derived(move || percent() + "%")></span>
+                <span class="meter__fill" style:inline-size=derived(move || percent.get() + "%")></span>
             </div>
             <span>{label}</span>
         </div>
@@ -62,7 +62,7 @@ pub fn Loading(words: &'static Words, #[prop(into)] step: Signal<Step>) -> AnyVi
         }
         _ => "\u{a0}".to_owned(),
     });
-    let current = move |own: fn(Step) -> bool| move || own(step.get()).then_some("step");
+    let current = move |own: fn(Step) -> bool| derived(move || own(step.get()).then_some("step"));
     let steps = view! {
         <ol class="steps">
             <li aria-current=current(|s| matches!(s, Step::Fetch(..)))>{words.step_fetch}</li>
@@ -70,7 +70,7 @@ pub fn Loading(words: &'static Words, #[prop(into)] step: Signal<Step>) -> AnyVi
         </ol>
     };
     let rest = (meter(share, label, words.fetching), steps).into_any();
-    let title = move || if step.get() == Step::Prepare { words.preparing } else { words.fetching };
+    let title = derived(move || if step.get() == Step::Prepare { words.preparing } else { words.fetching });
     state(title.into_any(), words.fetching_hint.into_any(), rest)
 }
 
@@ -120,6 +120,11 @@ pub fn ChooseFiles(
     .into_any()
 }
 
+/// The title while there is no item.
+pub(super) fn empty(pictures: bool, words: &Words) -> &'static str {
+    if pictures { words.empty } else { words.empty_numbers }
+}
+
 /// There is no item, and none will come by itself.
 #[component]
 pub fn Empty(
@@ -129,8 +134,8 @@ pub fn Empty(
     pictures: Signal<bool>,
     on_files: Callback<FileList>,
 ) -> AnyView {
-    let title = move || if pictures.get() { words.empty } else { words.empty_numbers };
-    let hint = move || if pictures.get() { words.empty_hint } else { words.empty_numbers_hint };
+    let title = derived(move || empty(pictures.get(), words));
+    let hint = derived(move || if pictures.get() { words.empty_hint } else { words.empty_numbers_hint });
     view! {
         <div class="state state--drop" part="state">
             <div class="state__words"><h2 tabindex="-1">{title}</h2><p>{hint}</p></div>
@@ -147,6 +152,12 @@ pub fn Paused(words: &'static Words, on_start: Callback<()>) -> AnyView {
     state(words.paused.into_any(), words.paused_hint.into_any(), rest.into_any())
 }
 
+/// The title when nothing is left.
+pub(super) fn finished(counts: &Progress, words: &Words) -> String {
+    let n = counts.settled();
+    words.counted(words.finished, n, &count(n, words))
+}
+
 /// Nothing is left.
 #[component]
 pub fn Finished(
@@ -156,20 +167,20 @@ pub fn Finished(
     on_review: Callback<()>,
     on_download: Callback<()>,
 ) -> AnyView {
-    let title = move || {
-        let n = counts.with(Progress::settled);
-        words.counted(words.finished, n, &count(n, words))
-    };
-    let hint = move || match delivery.with(standing).0 {
+    let title = derived(move || counts.with(|counts| finished(counts, words)));
+    let hint = derived(move || match delivery.with(standing).0 {
         Standing::Nothing => "\u{a0}",
+        // A store that takes its time: nothing is promised of the last answers yet.
+        Standing::Saved if delivery.with(|view| view.unsaved > 0) => "\u{a0}",
         Standing::Sent => words.finished_sent,
         Standing::Saved => words.finished_saved,
         Standing::Sending => words.finished_under_way,
         Standing::Unsaved => words.finished_unsaved,
         Standing::Refused | Standing::Offline | Standing::Held => words.finished_trouble,
-    };
-    let figure = move |of: fn(&Progress) -> usize| move || counts.with(|counts| count(of(counts), words));
-    let none = move |of: fn(&Progress) -> usize| move || counts.with(|counts| of(counts) == 0);
+    });
+    let figure =
+        move |of: fn(&Progress) -> usize| derived(move || counts.with(|counts| count(of(counts), words)));
+    let none = move |of: fn(&Progress) -> usize| derived(move || counts.with(|counts| of(counts) == 0));
     let rest = view! {
         <dl class="tally">
             <div><dt>{words.by_model}</dt><dd>{figure(|c| c.accepted)}</dd></div>
@@ -182,6 +193,15 @@ pub fn Finished(
         </div>
     };
     state(title.into_any(), hint.into_any(), rest.into_any())
+}
+
+/// What is broken, and what that means.
+pub(super) fn failed(what: Broken, words: &Words) -> (&'static str, &'static str) {
+    match what {
+        Broken::Configuration => (words.config_error, words.config_error_hint),
+        Broken::Model => (words.model_error, words.model_error_hint),
+        Broken::Items => (words.items_error, words.items_error_hint),
+    }
 }
 
 /// The work cannot begin: what is wrong, and what can be done.
@@ -197,11 +217,7 @@ pub fn Failed(
     on_without: Option<Callback<()>>,
     on_files: Callback<FileList>,
 ) -> AnyView {
-    let (title, hint) = match what {
-        Broken::Configuration => (words.config_error, words.config_error_hint),
-        Broken::Model => (words.model_error, words.model_error_hint),
-        Broken::Items => (words.items_error, words.items_error_hint),
-    };
+    let (title, hint) = failed(what, words);
     let retry = view! { <button type="button" class="button button--main" on:click=clicked(move |_| on_retry.run(()))>{words.try_again}</button> };
     let other = match what {
         Broken::Configuration => ().into_any(),
@@ -210,9 +226,9 @@ pub fn Failed(
         }).into_any(),
         Broken::Items => view! { <ChooseFiles words on_files main=false /> }.into_any(),
     };
-    let lines = move || {
+    let lines = lazy(move || {
         problems.get().into_iter().map(|line| view! { <li>{line}</li> }.into_any()).collect::<Vec<_>>()
-    };
+    });
     let rest =
         view! { <ul class="problem" tabindex="0">{lines}</ul><div class="buttons">{retry}{other}</div> };
     state(title.into_any(), hint.into_any(), rest.into_any())

@@ -2,7 +2,7 @@
 
 use leptos::html::Div;
 use leptos::prelude::*;
-use leptos::{ev, web_sys};
+use leptos::web_sys;
 use wasm_bindgen::JsCast;
 
 use crate::domain::progress::Progress;
@@ -11,7 +11,7 @@ use crate::page::text::Words;
 
 use super::delivery::standing;
 use super::figures::count;
-use super::lean::{clicked, derived};
+use super::lean::{clicked, derived, pressed};
 
 /// What the body shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn Tabs(
         let hidden = PANES[to] == Pane::Cycle && !cycle.get_untracked();
         if hidden { (to + by) % PANES.len() } else { to }
     };
-    let pressed = move |event: ev::KeyboardEvent| {
+    let pressed = pressed(move |event| {
         let turned = list.get_untracked().is_some_and(|list| list.matches(":dir(rtl)").unwrap_or(false));
         let at = PANES.iter().position(|p| *p == pane.get_untracked()).unwrap_or(0);
         let to = match (event.key().as_str(), turned) {
@@ -71,7 +71,7 @@ pub fn Tabs(
             // A tab that is gone needs no focus.
             let _ = tab.focus();
         }
-    };
+    });
     let tab = move |own: Pane, word: &'static str, twice: bool, of: fn(&Progress) -> usize| {
         let selected = move || pane.get() == own;
         view! {
@@ -84,7 +84,7 @@ pub fn Tabs(
         .into_any()
     };
     let selected = move || pane.get() == Pane::Delivery;
-    let word = move || state.get().0.word(words);
+    let word = derived(move || state.get().0.word(words));
     view! {
         <div node_ref=list class="head" role="tablist" aria-label=words.views on:keydown=pressed>
             <div class="tabs" role="presentation">

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use crate::page::text::{Words, fill};
 
 use super::figures::percent;
+use super::focus::modal;
 use super::icon::{CLOSE, LARGER, SMALLER, icon};
 use super::lean::{clicked, derived};
 
@@ -28,16 +29,12 @@ pub fn Zoom(
     let level = RwSignal::new(0_usize);
     let small = RwSignal::new(false);
 
-    Effect::new(move |_| {
-        let Some(dialog) = dialog.get() else { return };
-        if picture.with(Option::is_some) {
-            level.set(0);
-            // Only fails when it is open already.
-            let _ = dialog.show_modal();
-        } else if dialog.open() {
-            dialog.close();
-        }
-    });
+    let open = move || {
+        // Each picture is whole at first.
+        level.set(0);
+        picture.with(Option::is_some)
+    };
+    modal(dialog, derived(open));
 
     let change = move |by: isize| {
         let before = LEVELS[level.get_untracked()];
@@ -63,13 +60,13 @@ pub fn Zoom(
             <div class="dialog__head">
                 <h2 id="zoom-name">{derived(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.item, &[("id", id)]))))}</h2>
                 <div class="zoom__tools">
-                    <button type="button" class="icon" aria-label=words.smaller disabled=derived(move || level.get() == 0) on:click=clicked(move |_| change(-1))>{icon(SMALLER, false)}</button>
+                    <button type="button" class="icon" aria-label=words.smaller aria-disabled=derived(move || (level.get() == 0).to_string()) on:click=clicked(move |_| change(-1))>{icon(SMALLER, false)}</button>
                     <span class="zoom__level" role="status">{derived(move || percent(f64::from(LEVELS[level.get()]) / 100.0, words))}</span>
-                    <button type="button" class="icon" aria-label=words.larger disabled=derived(move || level.get() + 1 == LEVELS.len()) on:click=clicked(move |_| change(1))>{icon(LARGER, false)}</button>
+                    <button type="button" class="icon" aria-label=words.larger aria-disabled=derived(move || (level.get() + 1 == LEVELS.len()).to_string()) on:click=clicked(move |_| change(1))>{icon(LARGER, false)}</button>
                     <button type="button" class="icon" aria-label=words.close on:click=clicked(move |_| on_close.run(()))>{icon(CLOSE, false)}</button>
                 </div>
             </div>
-            <div node_ref=room class="zoom__room" tabindex="0" style:--level=derived(move || format!("{}%", LEVELS[level.get()]))>
+            <div node_ref=room class="zoom__room" dir="ltr" tabindex="0" style:--level=derived(move || format!("{}%", LEVELS[level.get()]))>
                 <img node_ref=image data-small=derived(move || small.get().to_string()) on:load=loaded
                     src=derived(move || picture.with(|p| p.as_ref().map(|(_, at)| at.clone())))
                     alt=derived(move || picture.with(|p| p.as_ref().map(|(id, _)| fill(words.picture_of, &[("id", id)])))) />
