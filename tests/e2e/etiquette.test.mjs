@@ -403,7 +403,7 @@ test("the demo works under a sub-path of a plain static server, and asks nobody 
     await labeler.asked();
     await labeler.focus();
     await labeler.answer("1");
-    assert.equal(await labeler.delivery(), "Saved", "answers stay in the browser");
+    await until(async () => (await labeler.delivery()) === "Saved", "the answer stays in the browser");
     const outside = plain.asked.filter((path) => !path.startsWith(base) && path !== "/favicon.ico");
     assert.deepEqual(outside, []);
   } finally {

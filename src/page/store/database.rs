@@ -81,22 +81,23 @@ impl Database {
     ) -> Result<Self, StoreError> {
         let fresh = Rc::new(Cell::new(false));
         let request = factory.open_with_u32(name, VERSION).map_err(|error| exception(&error))?;
-        // Given to the garbage collector with the request, not dropped here: an open that was given up
-        // may still succeed, and must then neither leave a database without tables nor stay open.
-        let build = Closure::once_into_js({
+        let build = Closure::once({
             let (request, fresh) = (request.clone(), fresh.clone());
             move || {
                 fresh.set(true);
                 create_tables(&request)
             }
         });
-        request.set_onupgradeneeded(Some(build.unchecked_ref()));
+        request.set_onupgradeneeded(Some(build.as_ref().unchecked_ref()));
         let opened = heard(OPEN_MS, &|done, failed| {
             request.set_onsuccess(Some(done));
             request.set_onerror(Some(failed));
             request.set_onblocked(Some(failed));
         });
         if let Err(why) = opened.await {
+            // An open that was given up may still succeed, and must then neither leave a database without tables nor
+            // stay open.
+            build.forget();
             let late = request.clone();
             let close = Closure::once_into_js(move || {
                 if let Ok(db) = late.result() {
@@ -106,7 +107,6 @@ impl Database {
             request.set_onsuccess(Some(close.unchecked_ref()));
             return Err(why);
         }
-        // It holds the request that holds it: both would stay for good.
         request.set_onupgradeneeded(None);
         let db: IdbDatabase = request.result().map_err(|error| exception(&error))?.unchecked_into();
         let closed = Rc::new(Cell::new(false));
