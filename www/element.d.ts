@@ -5,9 +5,10 @@ export type { HitlRecord };
 export interface Item {
   id: string | number;
   image?: string | Blob | ImageData;
-  numbers?: ArrayLike<number>;
+  numbers?: readonly number[] | Float32Array | Float64Array;
   meta?: unknown;
 }
+export type Items = Iterable<Item> | AsyncIterable<Item> | ReadableStream<Item>;
 export interface Settled { item_id: string; label: string; confidence: number; top: { label: string; p: number }[] }
 export interface Reason { rule: string; says: string; result: boolean }
 export interface Progress {
@@ -54,10 +55,11 @@ export interface HitlEvents {
   /** The first worker has the model, or there is none to wait for. */
   "hitl-ready": { model: boolean };
   "hitl-predicted": { items: Settled[] };
+  /** The model settled these: when they came, or later, by a new threshold, target or head. */
   "hitl-accepted": { items: Settled[] };
-  /** No reasons while the policy has blind checks: they would tell which are checks. */
+  /** These wait for the person, from now on or again. No reasons while the policy has blind checks: they would tell which are checks. */
   "hitl-deferred": { items: { item_id: string; reasons: Reason[] }[] };
-  /** A record is kept: on this device if `durable`, else in memory only. */
+  /** A record is kept: on this device if `durable`, else in memory only. Undos, too: their `answer` is null. */
   "hitl-corrected": { record: HitlRecord; durable: boolean };
   /** The server has these records. */
   "hitl-delivered": { ids: string[] };
@@ -73,8 +75,14 @@ export interface HitlEvents {
 }
 
 export class HitlLabeler extends HTMLElement {
-  config: object | undefined;
-  items: Iterable<Item> | AsyncIterable<Item> | undefined;
+  /** One that says the same as the last changes nothing; another one starts the element anew. */
+  config: object | null | undefined;
+  /**
+   * The same array again changes nothing, also with more in it: addItems() is for that. Another one is another task:
+   * the element starts anew with it, without what was added or dropped. What can be read once only (a generator, a
+   * ReadableStream) is read once, and kept for when the element starts anew.
+   */
+  items: Items | null | undefined;
   /**
    * Gives the token that `delivery.authorization` puts into a header: before the first request, when the server no
    * longer takes the last one, and when the person asks. What it gives stays in memory. Without one, sending waits.
@@ -88,21 +96,25 @@ export class HitlLabeler extends HTMLElement {
   set acceptAt(value: number | null | undefined);
   /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
    *  It stays when the element is moved or configured anew, until acceptAt is set. */
-  target: number | null;
+  get target(): number | null;
+  /** Undefined is null. Throws a RangeError for what is no number from 0.5 to 0.999. */
+  set target(value: number | null | undefined);
   /** Before the first hitl-progress, and without a model: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;
   readonly progress: Progress | null;
   readonly kernels: { purpose: string; name: string }[];
   /** How many items each threshold (default 0.50 to 1.00 in hundredths) would settle. */
   coverage(at?: number[]): { predicted: number; settled: number[]; accept_at: number | null } | null;
+  /** As pause(), undo() and addItems(): called before the element has started, it waits for that. */
   start(): void;
   pause(): void;
   undo(): void;
-  /** Adds items to those that are there. */
-  addItems(items: Iterable<Item> | AsyncIterable<Item>): void;
+  /** Adds items to those that are there; they stay until `items` is set to others. */
+  addItems(items: Items): void;
   /**
    * Resolves once every record is stored and, if there is a server, there. Rejects, in words, where the server refused
-   * records, where they are in this page's memory only, or when the element is removed before.
+   * records, where they are in this page's memory only, or when the element is removed before. Like finish() and
+   * download() it rejects at once while the element is not in the page, and when it could not start.
    */
   flush(): Promise<void>;
   /**

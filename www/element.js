@@ -2,14 +2,26 @@
 // Importing this file registers nothing (see define.js) and touches no DOM, so that servers can import it.
 
 const ATTRIBUTES = ["model", "items", "endpoint", "accept-at", "annotator", "lang", "config"];
-const here = (name) => new URL(name, import.meta.url).href;
+
+// Each address in full, with its name as a literal: a bundler takes along only what it sees written so.
+const pageGlue = () => new URL("./page.js", import.meta.url).href;
+const WORKERS = {
+  relaxed: () => ({
+    glue: new URL("./worker_relaxed.js", import.meta.url).href,
+    wasm: new URL("./worker_relaxed_bg.wasm", import.meta.url).href,
+  }),
+  plain: () => ({
+    glue: new URL("./worker.js", import.meta.url).href,
+    wasm: new URL("./worker_bg.wasm", import.meta.url).href,
+  }),
+};
 
 let page; // the page's Wasm, once for all elements
 let workerModule; // the workers' Wasm, compiled once for all workers
 
 function loadPage() {
-  page ??= import(here("./page.js")).then(async (page) => {
-    await page.default({ module_or_path: fetch(here("./page_bg.wasm")) });
+  page ??= import(/* webpackIgnore: true */ /* @vite-ignore */ pageGlue()).then(async (page) => {
+    await page.default({ module_or_path: fetch(new URL("./page_bg.wasm", import.meta.url)) });
     return page;
   });
   page.catch(() => (page = undefined));
@@ -22,37 +34,47 @@ const RELAXED_PROBE = new Uint8Array([
   253, 128, 2, 11,
 ]);
 
-async function compiled(name) {
-  const response = await fetch(here(`./${name}_bg.wasm`));
-  if (!response.ok) throw new Error(`${name}_bg.wasm: the server answered ${response.status}`);
+/** What a worker is started with; see worker-loader.js. */
+async function compiled({ glue, wasm }) {
+  const response = await fetch(wasm);
+  if (!response.ok) throw new Error(`${wasm}: the server answered ${response.status}`);
   const bytes = response.clone();
   // A server that sends the wrong media type cannot stream.
-  return WebAssembly.compileStreaming(response).catch(async () => WebAssembly.compile(await bytes.arrayBuffer()));
+  const streamed = WebAssembly.compileStreaming(response);
+  return { glue, module: await streamed.catch(async () => WebAssembly.compile(await bytes.arrayBuffer())) };
 }
 
 function loadWorker() {
   workerModule ??= (async () => {
-    const name = WebAssembly.validate(RELAXED_PROBE) ? "worker_relaxed" : "worker";
     try {
-      return { module: await compiled(name), glue: here(`./${name}.js`) };
+      return await compiled(WebAssembly.validate(RELAXED_PROBE) ? WORKERS.relaxed() : WORKERS.plain());
     } catch {
-      return { module: await compiled("worker"), glue: here("./worker.js") };
+      return compiled(WORKERS.plain());
     }
   })();
   workerModule.catch(() => (workerModule = undefined));
   return workerModule;
 }
 
+/** Browsers refuse workers of another origin (a CDN); a local one that imports it is allowed. */
+function spawnShim() {
+  // Vite would write so small a file into the script as a data: address, which policies forbid to import.
+  const loader = new URL("./worker-loader.js?no-inline", import.meta.url).href;
+  const shim = new Blob([`import ${JSON.stringify(loader)};`], { type: "text/javascript" });
+  const url = URL.createObjectURL(shim);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return new Worker(url, { type: "module" });
+}
+
 function spawnWorker() {
   let worker;
   try {
-    worker = new Worker(new URL("./worker-loader.js", import.meta.url), { type: "module" });
+    // Not left to the browser to say: Firefox tells of another origin by an event only, when it is too late.
+    // By a file's address: import.meta.url alone is, with webpack, a path on the machine that built the page.
+    const isOurs = new URL(pageGlue()).origin === globalThis.origin;
+    worker = isOurs ? new Worker(new URL("./worker-loader.js", import.meta.url), { type: "module" }) : spawnShim();
   } catch {
-    // Browsers refuse workers of another origin (a CDN): a local one that imports it is allowed.
-    const shim = new Blob([`import ${JSON.stringify(here("./worker-loader.js"))};`], { type: "text/javascript" });
-    const url = URL.createObjectURL(shim);
-    worker = new Worker(url, { type: "module" });
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    worker = spawnShim();
   }
   loadWorker().then(
     (loaded) => worker.postMessage(loaded),
@@ -61,11 +83,95 @@ function spawnWorker() {
   return worker;
 }
 
-/** A threshold as an attribute or a host page writes it; undefined: none. */
-const threshold = (value) => {
+/** A number as an attribute or a host page writes it; undefined: none from `least` to `most`. */
+const number = (value, least, most) => {
   const blank = typeof value === "string" ? value.trim() === "" : typeof value !== "number";
-  return !blank && value >= 0 && value <= 1 ? Number(value) : undefined;
+  return !blank && value >= least && value <= most ? Number(value) : undefined;
 };
+const threshold = (value) => number(value, 0, 1);
+/** Whether a host page says that there is no number; some frameworks write an empty text for that. */
+const isNone = (value) => value === null || value === undefined || value === "";
+
+/** A configuration as a text, to be compared; undefined: it is not JSON, which the configuration's reader tells. */
+const written = (config) => {
+  try {
+    return JSON.stringify(config ?? null);
+  } catch {
+    return undefined;
+  }
+};
+
+/** The address in a section of a configuration, in its short form or its long one. */
+const addressIn = (section) => {
+  const address = section?.url ?? section;
+  return typeof address === "string" ? address : "";
+};
+
+/**
+ * Items that can be read once only (a generator, a stream), made so that they can be read again: the element does, each
+ * time that it starts anew. What came is kept; whoever reads gets that first and then goes on, several at once as well.
+ */
+class Replay {
+  #items;
+  #source; // the open iterator or reader
+  #steps = []; // of an async source promises, else functions: an error is told again, too
+
+  /** `items`, or what stands in for them. */
+  static of(items) {
+    if (typeof items?.getReader === "function") return new Replay(items, Symbol.asyncIterator);
+    const symbol = [Symbol.asyncIterator, Symbol.iterator].find((symbol) => typeof items?.[symbol] === "function");
+    // Iterator and iterable in one. Others are not opened to find out: that may have a price.
+    const isOnce = symbol && typeof items.next === "function" && items[symbol]() === items;
+    return isOnce ? new Replay(items, symbol) : items;
+  }
+
+  constructor(items, symbol) {
+    this.#items = items;
+    const step = symbol === Symbol.asyncIterator ? (at) => this.#promised(at) : (at) => this.#given(at);
+    // Without `return`: who stops reading must not end it for the next.
+    this[symbol] = () => {
+      let at = 0;
+      return { next: () => step(at++) };
+    };
+  }
+
+  #pull() {
+    this.#source ??= this.#items.getReader?.() ?? this.#items;
+    return this.#source === this.#items ? this.#source.next() : this.#source.read();
+  }
+
+  #promised(at) {
+    if (!this.#steps[at]) {
+      this.#steps[at] = (async () => this.#pull())();
+      this.#steps[at].catch(() => {}); // whoever reads hears of it; one that was stopped need not
+    }
+    return this.#steps[at];
+  }
+
+  #given(at) {
+    if (!this.#steps[at]) {
+      try {
+        const step = this.#pull();
+        this.#steps[at] = () => step;
+      } catch (why) {
+        this.#steps[at] = () => {
+          throw why;
+        };
+      }
+    }
+    return this.#steps[at]();
+  }
+
+  /** Nobody reads it any more: lets the source clean up, as `break` in a `for` loop does. */
+  async close() {
+    const source = this.#source;
+    try {
+      await (source === this.#items ? source.return?.() : source?.cancel());
+    } catch {
+      // It was the page's, and has been told if it matters.
+    }
+  }
+}
 
 const Base = globalThis.HTMLElement ?? class {};
 
@@ -75,10 +181,14 @@ export class HitlLabeler extends Base {
   #root;
   #mounted;
   #config;
-  #items;
+  #written = written(); // the configuration as it was when it was set or mounted: its owner may change it in place
+  #items; // as they were set
+  #source; // the same, to be read as often as it takes
+  #added = []; // what came besides (addItems, dropped files), shared with Rust: a restart reads it again
   #target; // asked for in place of the configured one; null: the threshold
   #authorize;
-  #pending; // calls made before the Wasm was there
+  #pending = []; // calls made before the Wasm was there
+  #failure; // why it never will be
   #generation = 0;
   #scheduled = false;
 
@@ -87,7 +197,7 @@ export class HitlLabeler extends Base {
     const shadow = this.attachShadow({ mode: "open" });
     const style = document.createElement("link");
     style.rel = "stylesheet";
-    style.href = here("./labeler.css");
+    style.href = new URL("./labeler.css", import.meta.url).href;
     this.#root = document.createElement("div");
     // What stands between the tags is shown until the view is there, and on browsers without Wasm.
     shadow.append(style, this.#root, document.createElement("slot"));
@@ -116,7 +226,11 @@ export class HitlLabeler extends Base {
 
   disconnectedCallback() {
     // Moving the element within the page disconnects and connects it in one go: nothing is lost by waiting.
-    queueMicrotask(() => this.isConnected || this.#unmount());
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#unmount();
+      this.#giveUp("the element was removed before it had started");
+    });
   }
 
   attributeChangedCallback(name, before, now) {
@@ -130,22 +244,32 @@ export class HitlLabeler extends Base {
     }
   }
 
-  /** The whole configuration as an object; attributes are written over it. */
+  /** The whole configuration as an object; attributes are written over it. One that says the same changes nothing. */
   get config() {
     return this.#config;
   }
   set config(value) {
+    const text = written(value);
+    const isNew = text === undefined || text !== this.#written;
     this.#config = value;
-    this.#restart();
+    this.#written = text;
+    if (isNew) this.#restart();
   }
 
-  /** Items: an array, an iterable or an async iterable of {id, image | numbers, meta?}. */
+  /** Items: an array, an iterable or an async iterable of {id, image | numbers, meta?}. Others are another task. */
   get items() {
     return this.#items;
   }
   set items(value) {
+    const isNew = (value ?? null) !== (this.#items ?? null);
     this.#items = value;
+    if (!isNew) return;
+    const before = [this.#source, ...this.#added];
+    this.#source = Replay.of(value);
+    this.#added = [];
     this.#restart();
+    // After the restart: what still reads would take the end of the source for the end of the items.
+    queueMicrotask(() => before.forEach((items) => items instanceof Replay && items.close()));
   }
 
   /** Gives a token: `async ({reason, status}) => "…"`. Called when one is needed; what it gives stays in memory. */
@@ -166,13 +290,13 @@ export class HitlLabeler extends Base {
     return this.coverage([])?.accept_at;
   }
   set acceptAt(value) {
-    if (value === null || value === undefined || value === "") return this.removeAttribute("accept-at");
-    const number = threshold(value);
-    if (number === undefined) throw new RangeError(`acceptAt: found ${value}, expected a number from 0 to 1, or null`);
+    if (isNone(value)) return this.removeAttribute("accept-at");
+    const least = threshold(value);
+    if (least === undefined) throw new RangeError(`acceptAt: found ${value}, expected a number from 0 to 1, or null`);
     this.#target = undefined;
-    this.setAttribute("accept-at", String(number));
+    this.setAttribute("accept-at", String(least));
     // The attribute says nothing new if it was this value before a target came.
-    this.#mounted?.acceptAt(number);
+    this.#mounted?.acceptAt(least);
   }
 
   /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */
@@ -181,11 +305,10 @@ export class HitlLabeler extends Base {
     return (figures ? figures.promise?.target : this.#target) ?? null;
   }
   set target(value) {
-    if (value !== null && !(value >= 0.5 && value <= 0.999)) {
-      throw new RangeError(`target: found ${value}, expected a number from 0.5 to 0.999, or null`);
-    }
-    this.#target = value;
-    this.#mounted?.setTarget(value ?? undefined);
+    const target = isNone(value) ? null : number(value, 0.5, 0.999);
+    if (target === undefined) throw new RangeError(`target: found ${value}, expected a number from 0.5 to 0.999, or null`);
+    this.#target = target;
+    this.#mounted?.setTarget(target ?? undefined);
   }
 
   /** Every figure of the cycle, as `hitl-progress` told it last, with promise and lesson as they stand; null before the start. */
@@ -208,28 +331,32 @@ export class HitlLabeler extends Base {
     return this.#mounted?.coverage(at) ?? null;
   }
 
+  // These two speak of what is to come: one that is about to be mounted anew hears of it then.
   start() {
-    this.#call((mounted) => mounted.start());
+    this.#tell((mounted) => mounted.start(), this.#scheduled);
   }
   pause() {
-    this.#call((mounted) => mounted.pause());
+    this.#tell((mounted) => mounted.pause(), this.#scheduled);
   }
   undo() {
-    this.#call((mounted) => mounted.undo());
+    this.#tell((mounted) => mounted.undo());
   }
   addItems(items) {
-    this.#call((mounted) => mounted.addItems(items));
+    const source = Replay.of(items);
+    // Whoever is mounted later reads all that stands there.
+    if (this.#mounted && !this.#scheduled) this.#mounted.addItems(source);
+    else this.#added.push(source);
   }
   /** Moves over to the newer model that `hitl-model` told of. */
   takeNewer() {
-    this.#call((mounted) => mounted.takeNewer());
+    this.#tell((mounted) => mounted.takeNewer());
   }
-  flush() {
-    return this.#call((mounted) => mounted.flush());
+  async flush() {
+    await this.#ask("flush", (mounted) => mounted.flush());
   }
   /** Waits until everything is delivered, then goes where `delivery.finish` says; rejects in words if that cannot be. */
   async finish() {
-    const to = await this.#call((mounted) => mounted.finish());
+    const to = await this.#ask("finish", (mounted) => mounted.finish());
     if (!to) return;
     if (!to.fields) return void location.assign(to.url);
     const form = document.createElement("form");
@@ -240,33 +367,46 @@ export class HitlLabeler extends Base {
     document.body.append(form);
     HTMLFormElement.prototype.submit.call(form); // a field may be called "submit"
   }
-  download(format = "jsonl", { save = true } = {}) {
-    if (["model", "manifest", "head"].includes(format)) return this.#call((mounted) => mounted.downloadLearned(format, save));
+  async download(format = "jsonl", { save = true } = {}) {
+    if (["model", "manifest", "head"].includes(format)) {
+      return this.#ask("download", (mounted) => mounted.downloadLearned(format, save));
+    }
     if (format !== "jsonl" && format !== "csv") {
       const expected = '"jsonl", "csv", "model", "manifest" or "head"';
-      return Promise.reject(new RangeError(`download: found ${JSON.stringify(format)}, expected ${expected}`));
+      throw new RangeError(`download: found ${JSON.stringify(format)}, expected ${expected}`);
     }
-    return this.#call((mounted) => mounted.download(format === "csv", save));
+    return this.#ask("download", (mounted) => mounted.download(format === "csv", save));
   }
 
-  #call(deed) {
-    if (this.#mounted) return Promise.resolve(deed(this.#mounted));
+  /** Has it done now, or as soon as there is somebody to do it, however long that takes. */
+  #tell(deed, later = false) {
+    if (this.#mounted && !later) deed(this.#mounted);
+    else this.#pending.push({ run: deed });
+  }
+
+  /** Has it done and gives what comes of it; rejects, in words, where nobody will do it. */
+  async #ask(what, deed) {
+    if (this.#mounted) return deed(this.#mounted);
+    const why = this.isConnected ? this.#failure : "the element is not in the page";
+    if (why) throw new Error(`${what}: ${why}`);
     return new Promise((resolve, reject) => {
-      const run = (mounted) => {
-        try {
-          resolve(deed(mounted));
-        } catch (why) {
-          reject(why);
-        }
-      };
-      (this.#pending ??= []).push({ run, reject });
+      const run = (mounted) => resolve((async () => deed(mounted))());
+      this.#pending.push({ run, giveUp: (why) => reject(new Error(`${what}: ${why}`)) });
     });
+  }
+
+  /** Tells those who wait for an answer that none will come. What was only told waits for the next start. */
+  #giveUp(why) {
+    const pending = this.#pending;
+    this.#pending = pending.filter(({ giveUp }) => !giveUp);
+    for (const { giveUp } of pending) giveUp?.(why);
   }
 
   /** Mounts anew; several changes in one go count once. */
   #restart() {
     if (!this.isConnected || this.#scheduled) return;
     this.#scheduled = true;
+    this.#failure = undefined;
     queueMicrotask(() => {
       this.#scheduled = false;
       this.#unmount();
@@ -302,25 +442,38 @@ export class HitlLabeler extends Base {
     }
     this.#root.replaceChildren();
     this.shadowRoot.querySelector("slot").hidden = true;
+    this.#written = written(this.#config);
     this.#mounted = wasm.mount(this.#root, this, {
       config: this.#config,
       configUrl,
       attributes,
-      items: this.#items,
+      items: this.#source,
+      added: this.#added,
       authorize: (wish) => this.#authorize?.(wish),
       spawnWorker,
       base,
-      presets: here("./presets/"),
-      project: location.pathname + (this.id ? `#${this.id}` : "") + ` ${attributes.model ?? ""} ${attributes.items ?? ""}${config ? ` ${config}` : ""}`,
+      // Beside the glue, wherever that is: no bundler takes a folder along, but one can be put there.
+      presets: pageGlue().replace(/[^/]*$/, "presets/"),
+      project: this.#project(attributes, config),
     });
     if (this.#target !== undefined) this.#mounted.setTarget(this.#target ?? undefined);
-    for (const { run } of this.#pending?.splice(0) ?? []) run(this.#mounted);
+    for (const { run } of this.#pending.splice(0)) run(this.#mounted);
+  }
+
+  /** The store's name where the configuration has none: whatever tells this page's tasks apart. */
+  #project(attributes, file) {
+    const said = (attribute, section) => attributes[attribute] || addressIn(this.#config?.[section]);
+    const [model, items, endpoint] = [said("model", "model"), said("items", "items"), said("endpoint", "delivery")];
+    const name = `${location.pathname}${this.id ? `#${this.id}` : ""} ${model} ${items}${file ? ` ${file}` : ""}`;
+    // Only there: elsewhere an endpoint that moves must not leave answers behind.
+    return this.id || model || items || file || !endpoint ? name : `${name} > ${endpoint}`;
   }
 
   #failed(generation, why) {
     if (generation !== this.#generation) return;
     const message = `hitl-labeler could not start: ${why}`;
-    for (const { reject } of this.#pending?.splice(0) ?? []) reject(new Error(message));
+    this.#failure = message;
+    this.#giveUp(message);
     const line = document.createElement("p");
     line.setAttribute("role", "alert");
     line.textContent = message;

@@ -7,7 +7,7 @@ addEventListener(
   "message",
   async ({ data: { module, glue } }) => {
     try {
-      const { initSync } = await import(glue);
+      const { initSync } = await import(/* webpackIgnore: true */ /* @vite-ignore */ glue);
       initSync({ module });
     } catch (why) {
       postMessage({ head: { type: "fatal", message: `the worker did not start: ${why}` }, parts: [] });

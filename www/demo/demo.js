@@ -19,6 +19,8 @@ const threshold = $("threshold");
 const log = $("log");
 const count = new Intl.NumberFormat("en");
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
+/** Writes a text where it is another one: a screen reader reads out what is written, the same once more as well. */
+const write = (id, text) => $(id).textContent !== text && ($(id).textContent = text);
 
 let labeler = null;
 let drawn = 0;
@@ -101,14 +103,19 @@ function draw() {
   cut.setAttribute("d", `M${x(step)} 0V150`);
   // A line of no length with round ends is a dot that the stretched drawing does not stretch.
   dot.setAttribute("d", line && `M${x(step)} ${y(byModel).toFixed(1)}h0`);
-  $("at").textContent = percent.format(at);
-  $("model").textContent = total ? count.format(byModel) : "–";
-  $("person").textContent = total ? count.format(total - byModel) : "–";
+  write("at", percent.format(at));
+  write("model", total ? count.format(byModel) : "–");
+  write("person", total ? count.format(total - byModel) : "–");
 }
 
 threshold.addEventListener("input", () => {
   labeler.acceptAt = Number(threshold.value);
   draw();
+});
+// Read out when the slider has come to rest, and at no other time: the figures change with each prediction.
+threshold.addEventListener("change", () => {
+  const [at, model, person] = ["at", "model", "person"].map((id) => $(id).textContent);
+  write("told", `${at} sure: ${model} by the model, ${person} by you`);
 });
 
 // ---------------------------------------------------------------- promise
@@ -128,15 +135,17 @@ function hold() {
 function promised() {
   const promise = labeler.figures?.promise;
   const { accepted = 0, waiting = 0 } = labeler.progress ?? {};
-  $("promise").textContent =
+  write(
+    "promise",
     promise?.target !== Number($("target").value) ? "Answer a few: every second question is a check."
     : promise.earned ? `Earned: ${promise.errors} errors in ${promise.audits} checks of what it is ${percent.format(promise.threshold)} sure of.`
     : promise.lost ? `Given up: recent checks went wrong too often. About ${promise.needed} more are needed.`
-    : `${promise.errors} errors in ${promise.audits} checks; about ${promise.needed} more are needed for ${percent.format(promise.target)}.`;
+    : `${promise.errors} errors in ${promise.audits} checks; about ${promise.needed} more are needed for ${percent.format(promise.target)}.`,
+  );
   if (way() !== "target") return;
-  $("at").textContent = promise?.earned ? percent.format(promise.threshold) : "not yet";
-  $("model").textContent = count.format(accepted);
-  $("person").textContent = count.format(waiting);
+  write("at", promise?.earned ? percent.format(promise.threshold) : "not yet");
+  write("model", count.format(accepted));
+  write("person", count.format(waiting));
 }
 
 for (const choice of document.querySelectorAll("input[name=way]")) choice.addEventListener("change", hold);
