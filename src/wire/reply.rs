@@ -160,10 +160,10 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// `Retry-After` in seconds (RFC 9110 §10.2.3); its date form is left to the own back-off, since the
-/// clocks of server and browser need not agree. At most a day.
+/// clocks of server and browser need not agree. A longer wait is cut to a day.
 fn seconds(text: &str) -> Option<i64> {
     let seconds: i64 = text.trim().parse().ok()?;
-    (0..=86_400).contains(&seconds).then_some(seconds * 1000)
+    (seconds >= 0).then(|| seconds.min(86_400) * 1000)
 }
 
 #[cfg(test)]
@@ -246,16 +246,26 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_say_when_to_come_back() {
-        let answer = Answer::Http {
-            status: 429,
-            content_type: String::new(),
-            retry_after: Some("7".into()),
-            body: String::new(),
-        };
-        assert!(matches!(
-            reply_of(&answer, &[], Confirm::Records),
-            Reply::TryLater { after_ms: Some(7_000), .. }
-        ));
+    fn the_server_may_say_when_to_come_back_and_a_day_is_the_longest() {
+        for (said, granted) in [
+            ("7", Some(7_000)),
+            (" 0 ", Some(0)),
+            ("86400", Some(86_400_000)),
+            ("604800", Some(86_400_000)),
+            ("9223372036854775807", Some(86_400_000)),
+            ("-1", None),
+            ("Fri, 31 Dec 2026 23:59:59 GMT", None),
+        ] {
+            let answer = Answer::Http {
+                status: 429,
+                content_type: String::new(),
+                retry_after: Some(said.into()),
+                body: String::new(),
+            };
+            let Reply::TryLater { after_ms, .. } = reply_of(&answer, &[], Confirm::Records) else {
+                unreachable!("429");
+            };
+            assert_eq!(after_ms, granted, "{said}");
+        }
     }
 }
