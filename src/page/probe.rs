@@ -123,7 +123,8 @@ async fn look_closer(seen: &mut Observed, request: &Request, target: &Url, stora
     if seen.reach == Heard::Failed {
         let other = if target.protocol() == "https:" { "http:" } else { "https:" };
         target.set_protocol(other);
-        seen.other_scheme = get(&target.href()).ends().await;
+        // No more of the address: what signs it would travel in clear text.
+        seen.other_scheme = get(&[&target.origin(), "/"].concat()).ends().await;
         return;
     }
     if seen.same_origin || storable {
