@@ -405,6 +405,9 @@ fn after_a_redirect_only_an_answer_that_knows_the_records_is_a_delivery() {
     // A server that appends a slash, and takes no GET there.
     let (word, reply) = means(with(json!({})), 405, json!({}));
     assert!(word == "stop" && reasons(&reply).contains(THERE), "{}", reasons(&reply));
+    let (word, reply) = means(with(json!({})), 200, json!([]));
+    assert!(word == "again" && reasons(&reply).contains(THERE), "{}", reasons(&reply));
+    assert!(!reasons(&reply).contains("delivery.confirm"), "it would not help: {}", reasons(&reply));
     // These know what they speak of.
     let named = json!({"results": [{"id": first, "status": "stored"}]});
     for confirm in ["status", "records"] {

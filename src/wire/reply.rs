@@ -71,7 +71,7 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
             None => format!("status {status}"),
         };
         match sent_on {
-            Some(address) => [&said, " (the request was sent on to ", address, ")"].concat(),
+            Some(address) => by_way(&said, address),
             None => said,
         }
     };
@@ -137,11 +137,16 @@ fn confirmed(
     match (results, confirm) {
         (Some(results), _) => Reply::Verdicts(results.iter().filter_map(verdict).collect()),
         (None, Confirm::Status) => stored(sent, sent_on),
-        (None, Confirm::Records) => later(
-            "the server's answer does not name the records that it has; if it answers by status alone, \
-             set delivery.confirm to \"status\"",
-        ),
+        (None, Confirm::Records) => {
+            let says = "the server's answer does not name the records that it has";
+            let advice = "; if it answers by status alone, set delivery.confirm to \"status\"";
+            later(&sent_on.map_or_else(|| [says, advice].concat(), |address| by_way(says, address)))
+        }
     }
+}
+
+fn by_way(words: &str, address: &str) -> String {
+    [words, " (the request was sent on to ", address, ")"].concat()
 }
 
 fn verdict(result: &Value) -> Option<(RecordId, Verdict)> {
