@@ -80,6 +80,15 @@ fn what_stands_in_the_way_of_a_start_is_said_with_its_mend() {
     std::fs::create_dir(data.path().join("site")).unwrap();
     fails(&["--data", &path("site/d"), "--dir", &path("site")], 1, "everybody could download the database");
     fails(&["--data", &path("site"), "--dir", &path("site")], 1, "everybody could download the database");
+    // The tokens would.
+    let token = "anna token-0123456789abcdef0123 write\n";
+    std::fs::write(data.path().join("site/tokens"), token).unwrap();
+    std::fs::write(data.path().join("tokens"), token).unwrap();
+    std::os::unix::fs::symlink(data.path().join("tokens"), data.path().join("site/link")).unwrap();
+    for name in ["site/tokens", "site/link"] {
+        let line = ["--data", &path("d"), "--dir", &path("site"), "--tokens", &path(name)];
+        fails(&line, 1, "everybody could download it");
+    }
     std::fs::write(data.path().join("file"), "x").unwrap();
     fails(&["--data", &path("file")], 1, "the folder cannot be made");
     std::fs::create_dir(data.path().join("other")).unwrap();
