@@ -63,6 +63,30 @@ fn a_disk_that_takes_no_more_is_an_answer_that_can_be_retried_and_stores_nothing
 }
 
 #[test]
+fn no_body_of_sixteen_mebibytes_takes_more_than_a_gibibyte_of_memory() {
+    let data = TempDir::new().unwrap();
+    let line = format!(
+        "ulimit -v 1200000; exec {} --data {} --port 0",
+        env!("CARGO_BIN_EXE_collector"),
+        data.path().display()
+    );
+    let collector = Collector::spawn(Command::new("sh").args(["-c", &line]));
+    let full = |text: &str| text.repeat((16 << 20) / text.len() - 20);
+    collector.send(JSON, format!("[{}{{}}]", full("{},"))).error(413, "body_too_large");
+    collector.send(JSON, format!("[{}{{}}]", "{},".repeat(900_000))).error(400, "too_many_wrong");
+    let dense = format!("{{\"meta\":[{}0]}}", full("{\"a\":1},"));
+    collector.send(JSON, dense).error(413, "body_too_large");
+    let long = collector.send(JSON, format!("{{\"{}\":1}}", full("a")));
+    assert_eq!(long.statuses(), ["refused"]);
+    let list = collector.send(JSON, format!("{{\"policy\":{{\"reasons\":[{}1]}}}}", "1,".repeat(7_000_000)));
+    assert_eq!(list.json()["results"][0]["problems"][0]["path"], "policy.reasons");
+    let keys: Vec<String> = (0..1_300_000).map(|n| format!("\"{n}\":1")).collect();
+    let many = collector.send(JSON, format!("{{{}}}", keys.join(",")));
+    assert_eq!(many.json()["results"][0]["problems"].as_array().unwrap().len(), 21);
+    assert_eq!(collector.send(JSON, record(1).to_string()).statuses(), ["stored"]);
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_start_is_said_with_its_mend() {
     let data = TempDir::new().unwrap();
     let path = |name: &str| data.path().join(name).to_str().unwrap().to_owned();

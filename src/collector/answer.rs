@@ -147,6 +147,18 @@ impl From<BodyError> for Refusal {
             BodyError::Empty => {
                 Self::new(StatusCode::BAD_REQUEST, "empty_body", message, "send at least one, or []")
             }
+            BodyError::TooMany | BodyError::TooDense => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                message,
+                "send fewer in one request",
+            ),
+            BodyError::TooManyWrong { .. } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "too_many_wrong",
+                message,
+                "mend them, or send fewer in one request; nothing of this one was stored",
+            ),
             BodyError::UnknownType { .. } => Self::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unknown_content_type",

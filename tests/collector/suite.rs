@@ -334,6 +334,28 @@ fn ten_thousand_records_in_one_body_are_all_answered_for() {
 }
 
 #[test]
+fn a_body_of_nothing_but_mistakes_is_told_the_first_of_them() {
+    let (_data, collector) = start();
+    let mut odd = record(1);
+    for n in 0..50 {
+        odd[format!("odd{n}")] = json!(n);
+    }
+    let answer = collector.send(JSON, json!([odd, record(2)]).to_string());
+    assert_eq!(answer.statuses(), ["refused", "stored"]);
+    let problems = answer.json()["results"][0]["problems"].as_array().unwrap().clone();
+    assert_eq!(problems.len(), 21);
+    assert_eq!(problems[20]["found"], "more problems than these 20");
+    let wrong = format!("[{}{{}}]", "{},".repeat(10_000));
+    let message = collector.send(JSON, wrong).error(400, "too_many_wrong");
+    assert!(message.contains("`schema`: found nothing, expected a value"), "{message}");
+    let many = format!("[{}1]", "1,".repeat(1_000_000));
+    let message = collector.send(JSON, &many).error(413, "body_too_large");
+    assert!(message.contains("more than 1000000 values"), "{message}");
+    collector.send(LINES, many.replace(',', "\n").trim_matches(['[', ']'])).error(413, "body_too_large");
+    assert_eq!(collector.all().len(), 1);
+}
+
+#[test]
 fn a_body_above_the_limit_is_turned_away_whether_it_says_its_length_or_not() {
     let data = TempDir::new().unwrap();
     let collector = Collector::start(data.path(), &["--max-body", "10k"]);
