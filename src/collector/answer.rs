@@ -72,6 +72,12 @@ impl From<Turned> for Refusal {
                 "use http://localhost or http://127.0.0.1, or start the collector with --allow-origin and \
                  the origin by which it is reached",
             ),
+            Turned::Site => Self::new(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "a page of another site asked for work without saying its origin",
+                "fetch it with CORS (fetch's own mode) from a page whose origin --allow-origin names",
+            ),
         }
     }
 }

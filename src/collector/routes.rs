@@ -23,7 +23,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::admission::Origins;
+use super::admission::{Origins, admit_change};
 use super::aggregate::Method as Combine;
 use super::answer::Refusal;
 use super::intake::{BodyError, Candidate, Layout, read_body, read_items};
@@ -388,12 +388,14 @@ async fn hand_out(
     State(desk): State<Desk>,
     Extension(pass): Extension<Pass>,
     method: Method,
+    headers: HeaderMap,
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refusal> {
     if method == Method::HEAD {
         // It would take items that nobody gets.
         return Err(wrong_method().await);
     }
+    admit_change(&headers)?;
     let wrong = |message: String| {
         Refusal::new(
             StatusCode::BAD_REQUEST,

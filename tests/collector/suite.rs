@@ -679,6 +679,37 @@ fn a_listed_page_may_send_and_an_unlisted_one_may_not_even_without_a_preflight()
 }
 
 #[test]
+fn a_foreign_page_takes_no_work_with_a_picture_or_a_link() {
+    let data = TempDir::new().unwrap();
+    let collector = Collector::start(data.path(), &["--allow-origin", "http://localhost:3000"]);
+    let post = agent().post(format!("{}/items", collector.url)).header("content-type", JSON);
+    answer(post.send(r#"{"id": "a", "image": "a.png"}"#.as_bytes())).unwrap();
+    let ask = |site: Option<&str>, origin: Option<&str>| {
+        let mut get = agent().get(format!("{}/items?lease=60&annotator=anna", collector.url));
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+            get = if let Some(value) = value { get.header(name, value) } else { get };
+        }
+        answer(get.call()).unwrap()
+    };
+    for site in ["cross-site", "same-site"] {
+        ask(Some(site), None).error(403, "origin_not_allowed");
+        ask(Some(site), Some("http://evil.example")).error(403, "origin_not_allowed");
+    }
+    assert_eq!(collector.get("/counts").json()["work"]["leases"], json!(0));
+    // A page that is allowed, the collector's own, an address that a person opens, and a program.
+    for (site, origin) in [
+        (Some("same-site"), Some("http://localhost:3000")),
+        (Some("cross-site"), Some("http://localhost:3000")),
+        (Some("same-origin"), None),
+        (Some("none"), None),
+        (None, None),
+    ] {
+        let given = ask(site, origin);
+        assert!(given.status == 200 && given.text.contains("\"a\""), "{site:?} {origin:?}: {}", given.text);
+    }
+}
+
+#[test]
 fn with_a_star_every_page_may_send() {
     let data = TempDir::new().unwrap();
     let collector = Collector::start(data.path(), &["--allow-origin", "*"]);
