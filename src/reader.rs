@@ -31,6 +31,12 @@ use serde_json::{Map, Value};
 
 use crate::domain::decimal::shortest;
 
+/// How many problems of one document are kept: nobody reads more, and a hostile one may have millions.
+const MOST: usize = 100;
+
+/// The longest key that is compared with known ones, bytes.
+const LONGEST: usize = 64;
+
 /// One thing that is wrong in a document, in words for the person who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -49,7 +55,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong in a document, in the order in which it was read; never empty.
+/// What is wrong in a document, in the order in which it was read: all of it, but for what comes after a hundred;
+/// never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -104,6 +111,13 @@ fn expected_json(text: &str) -> String {
     }
 }
 
+fn keep(sink: &RefCell<Vec<Problem>>, problem: Problem) {
+    let mut kept = sink.borrow_mut();
+    if kept.len() < MOST {
+        kept.push(problem);
+    }
+}
+
 /// One value in a document, with its path.
 #[derive(Clone)]
 pub struct Node<'a> {
@@ -139,11 +153,7 @@ impl<'a> Node<'a> {
 
     /// Reports a problem whose finding is better said in words than by the value itself.
     pub fn report<T>(&self, found: impl Into<String>, expected: impl Into<String>) -> Option<T> {
-        self.sink.borrow_mut().push(Problem {
-            path: self.path.clone(),
-            found: found.into(),
-            expected: expected.into(),
-        });
+        keep(self.sink, Problem { path: self.path.clone(), found: found.into(), expected: expected.into() });
         None
     }
 
@@ -151,13 +161,17 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn object(&self, known: &[&str]) -> Option<Fields<'a>> {
         let fields = self.open_object()?;
-        for key in fields.map.keys().filter(|key| !known.contains(&key.as_str())) {
+        let unknown = fields.map.keys().filter(|key| !known.contains(&key.as_str()));
+        for key in unknown.take(MOST) {
             let nearest = nearest(key, known).map(|k| format!(" (did you mean `{k}`?)")).unwrap_or_default();
-            self.sink.borrow_mut().push(Problem {
-                path: joined(&self.path, key),
-                found: "an unknown key".into(),
-                expected: format!("one of {}{nearest}", known.join(", ")),
-            });
+            keep(
+                self.sink,
+                Problem {
+                    path: joined(&self.path, key),
+                    found: "an unknown key".into(),
+                    expected: format!("one of {}{nearest}", known.join(", ")),
+                },
+            );
         }
         Some(fields)
     }
@@ -272,11 +286,14 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn required(&self, key: &str) -> Option<Node<'a>> {
         self.optional(key).or_else(|| {
-            self.sink.borrow_mut().push(Problem {
-                path: joined(&self.path, key),
-                found: "nothing".into(),
-                expected: "a value".into(),
-            });
+            keep(
+                self.sink,
+                Problem {
+                    path: joined(&self.path, key),
+                    found: "nothing".into(),
+                    expected: "a value".into(),
+                },
+            );
             None
         })
     }
@@ -355,6 +372,10 @@ fn shortened(value: &Value) -> String {
 
 /// The known word nearest to `word`, if it is near enough to be meant: at most a third of it changed.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    // What is longer is no slip of the hand, and would take long to compare.
+    if word.len() > LONGEST {
+        return None;
+    }
     known
         .iter()
         .map(|candidate| (edit_distance(word, candidate), *candidate))
@@ -366,22 +387,24 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 /// Damerau–Levenshtein distance (optimal string alignment), in characters.
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    // Three rows in turn: that of the character at hand and the two before it.
+    let mut rows = vec![vec![0; b.len() + 1]; 3];
     for i in 0..=a.len() {
+        let (row, before, before_that) = (i % 3, (i + 2) % 3, (i + 1) % 3);
         for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
+            rows[row][j] = if i == 0 || j == 0 {
                 i + j
             } else {
-                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut best = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let changed = rows[before][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = changed.min(rows[before][j] + 1).min(rows[row][j - 1] + 1);
                 if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(rows[i - 2][j - 2] + 1);
+                    best = best.min(rows[before_that][j - 2] + 1);
                 }
                 best
             };
         }
     }
-    rows[a.len()][b.len()]
+    rows[a.len() % 3][b.len()]
 }
 
 #[cfg(test)]
@@ -421,6 +444,29 @@ mod tests {
     fn a_far_off_key_gets_no_suggestion() {
         let said = problem_of(json!({"zzz": 1}), |n| n.object(&["width"]).map(|_| ()));
         assert_eq!(said, "`zzz`: found an unknown key, expected one of width");
+    }
+
+    #[test]
+    fn a_slip_of_the_hand_is_recognised_with_letters_that_changed_places() {
+        for (slip, meant) in [("widht", "width"), ("hieght", "height"), ("meen", "mean"), ("wdth", "width")] {
+            assert_eq!(nearest(slip, &["height", "mean", "width"]), Some(meant), "{slip}");
+        }
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("ca", "abc"), 3, "no letter is moved twice");
+        assert_eq!(edit_distance("", "abc") + edit_distance("abc", ""), 6);
+    }
+
+    #[test]
+    fn a_document_of_nothing_but_mistakes_tells_a_hundred_of_them() {
+        let keys = (0..100_000).map(|n| (format!("k{n}"), json!(1)));
+        let why =
+            read(&Value::Object(keys.collect()), |n| n.object(&["width"])?.required("width").map(|_| ()));
+        assert_eq!(why.unwrap_err().0.len(), 100);
+        let said = problem_of(json!({"w".repeat(5_000_000): 1}), |n| n.object(&["width"]).map(|_| ()));
+        assert!(
+            said.ends_with("expected one of width"),
+            "no word is looked for that is near to millions of letters"
+        );
     }
 
     #[test]

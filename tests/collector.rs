@@ -63,6 +63,30 @@ fn a_disk_that_takes_no_more_is_an_answer_that_can_be_retried_and_stores_nothing
 }
 
 #[test]
+fn no_body_of_sixteen_mebibytes_takes_more_than_a_gibibyte_of_memory() {
+    let data = TempDir::new().unwrap();
+    let line = format!(
+        "ulimit -v 1200000; exec {} --data {} --port 0",
+        env!("CARGO_BIN_EXE_collector"),
+        data.path().display()
+    );
+    let collector = Collector::spawn(Command::new("sh").args(["-c", &line]));
+    let full = |text: &str| text.repeat((16 << 20) / text.len() - 20);
+    collector.send(JSON, format!("[{}{{}}]", full("{},"))).error(413, "body_too_large");
+    collector.send(JSON, format!("[{}{{}}]", "{},".repeat(900_000))).error(400, "too_many_wrong");
+    let dense = format!("{{\"meta\":[{}0]}}", full("{\"a\":1},"));
+    collector.send(JSON, dense).error(413, "body_too_large");
+    let long = collector.send(JSON, format!("{{\"{}\":1}}", full("a")));
+    assert_eq!(long.statuses(), ["refused"]);
+    let list = collector.send(JSON, format!("{{\"policy\":{{\"reasons\":[{}1]}}}}", "1,".repeat(7_000_000)));
+    assert_eq!(list.json()["results"][0]["problems"][0]["path"], "policy.reasons");
+    let keys: Vec<String> = (0..1_300_000).map(|n| format!("\"{n}\":1")).collect();
+    let many = collector.send(JSON, format!("{{{}}}", keys.join(",")));
+    assert_eq!(many.json()["results"][0]["problems"].as_array().unwrap().len(), 21);
+    assert_eq!(collector.send(JSON, record(1).to_string()).statuses(), ["stored"]);
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_start_is_said_with_its_mend() {
     let data = TempDir::new().unwrap();
     let path = |name: &str| data.path().join(name).to_str().unwrap().to_owned();
@@ -80,6 +104,15 @@ fn what_stands_in_the_way_of_a_start_is_said_with_its_mend() {
     std::fs::create_dir(data.path().join("site")).unwrap();
     fails(&["--data", &path("site/d"), "--dir", &path("site")], 1, "everybody could download the database");
     fails(&["--data", &path("site"), "--dir", &path("site")], 1, "everybody could download the database");
+    // The tokens would.
+    let token = "anna token-0123456789abcdef0123 write\n";
+    std::fs::write(data.path().join("site/tokens"), token).unwrap();
+    std::fs::write(data.path().join("tokens"), token).unwrap();
+    std::os::unix::fs::symlink(data.path().join("tokens"), data.path().join("site/link")).unwrap();
+    for name in ["site/tokens", "site/link"] {
+        let line = ["--data", &path("d"), "--dir", &path("site"), "--tokens", &path(name)];
+        fails(&line, 1, "everybody could download it");
+    }
     std::fs::write(data.path().join("file"), "x").unwrap();
     fails(&["--data", &path("file")], 1, "the folder cannot be made");
     std::fs::create_dir(data.path().join("other")).unwrap();

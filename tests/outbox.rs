@@ -237,6 +237,60 @@ fn answers_go_out_at_once_beside_a_record_that_the_server_never_names() {
     }
 }
 
+/// A page with a hundred records, one a request, that the server wanted later, and all of them are due again.
+fn a_hundred_put_off() -> (Page, Vec<RecordId>) {
+    let mut page = Page::new(DeliveryRules { batch_most: 1, ..RULES });
+    let put_off: Vec<_> = (0..100).map(|item| page.record(of_item(item))).collect();
+    let mut met = std::collections::BTreeSet::new();
+    while met.len() < 100 {
+        let Some(batch) = page.request() else {
+            page.wait();
+            continue;
+        };
+        met.extend(batch.records.iter().copied());
+        page.answer(&batch, later(&batch));
+    }
+    page.now = page.now.plus(120_000);
+    (page, put_off)
+}
+
+fn later(batch: &Batch) -> Reply {
+    Reply::Verdicts(batch.records.iter().map(|id| (*id, Verdict::Later("409".into()))).collect())
+}
+
+#[test]
+fn a_new_answer_does_not_wait_for_a_hundred_records_that_the_server_wants_later() {
+    let (mut page, put_off) = a_hundred_put_off();
+    for item in 100..120 {
+        // One of them is under way when the answer is given.
+        let under_way = page.request().unwrap();
+        assert!(put_off.contains(&under_way.records[0]), "they are not forgotten for the new ones");
+        let new = page.record(of_item(item));
+        page.answer(&under_way, later(&under_way));
+        let batch = page.request().unwrap();
+        assert_eq!(batch.records, [new]);
+        page.stores(&batch);
+        page.now = page.now.plus(60_000);
+    }
+}
+
+#[test]
+fn a_new_answer_does_not_wait_for_them_after_a_reload_either() {
+    let (mut page, put_off) = a_hundred_put_off();
+    let mut batches = Vec::new();
+    for record in &put_off {
+        let (id, not_before) = (page.chance.batch_id(page.now), page.now);
+        batches.push(Batch { id, records: vec![*record], attempts: 3, not_before });
+    }
+    let item = |id: RecordId| put_off.iter().position(|known| *known == id).unwrap_or(500);
+    page.outbox.restore([], batches, [], 0, |id| of_item(item(id) as u64));
+    let under_way = page.request().unwrap();
+    let new = page.record(of_item(500));
+    page.answer(&under_way, later(&under_way));
+    page.wait();
+    assert_eq!(page.request().unwrap().records, [new]);
+}
+
 #[test]
 fn a_refused_record_that_is_sent_again_goes_before_what_still_waits_of_its_item() {
     let mut page = Page::new(RULES);

@@ -626,6 +626,16 @@ impl World {
         }
     }
 
+    /// The store works again, and the page writes what it holds (`page::store`'s `retry`).
+    fn write_again(&mut self, at: usize) {
+        for write in std::mem::take(&mut self.tabs[at].held) {
+            self.apply(at, &write);
+            if let Write::Record(record) = write {
+                self.tabs[1 - at].inbox.push_back(Message::Committed(record));
+            }
+        }
+    }
+
     fn apply(&mut self, at: usize, write: &Write) {
         self.store.apply(write);
         match write {
@@ -1066,6 +1076,7 @@ impl World {
                 while !self.tabs[tab].writes.is_empty() {
                     self.take(Step::Write { tab, fails: false });
                 }
+                self.write_again(tab);
                 while !self.tabs[tab].inbox.is_empty() {
                     self.take(Step::Hear(tab));
                 }

@@ -176,6 +176,7 @@ fn answer(written: &Value) -> Answer {
         content_type: written["type"].as_str().unwrap().into(),
         retry_after: written["retry_after"].as_str().map(str::to_owned),
         body,
+        sent_on: written["sent_on"].as_str().map(str::to_owned),
     }
 }
 
@@ -295,6 +296,7 @@ fn nobody_elses_answer_is_a_delivery() {
                     content_type: (*content_type).into(),
                     retry_after: None,
                     body: (*body).into(),
+                    sent_on: None,
                 };
                 let (means, _) = meant(&to, &answer);
                 assert!(!means.to_string().contains("stored"), "{name} takes {status} {body}");
@@ -330,7 +332,8 @@ proptest! {
         }
         let Answer::Http { status, content_type, body, .. } = answer(&written) else { unreachable!() };
         let body = [before.as_str(), &body, &after].concat();
-        let (means, _) = meant(&to, &Answer::Http { status, content_type, retry_after: None, body });
+        let answer = Answer::Http { status, content_type, retry_after: None, body, sent_on: None };
+        let (means, _) = meant(&to, &answer);
         prop_assert!(!means.to_string().contains("stored"), "{name}: {written}");
     }
 
@@ -344,7 +347,8 @@ proptest! {
         let all = FALSE.with(Clone::clone);
         let (_, to, _) = which.get(&all);
         let (records, outgoing) = first(to);
-        let answer = Answer::Http { status, content_type: "application/json".into(), retry_after: None, body };
+        let content_type = "application/json".into();
+        let answer = Answer::Http { status, content_type, retry_after: None, body, sent_on: None };
         if let Reply::Verdicts(verdicts) = outgoing.reply(to, Some(&answer)) {
             let sent: Vec<_> = records.iter().map(id).collect();
             let named = verdicts.iter().filter(|(id, _)| sent.contains(id)).count();
@@ -358,6 +362,70 @@ proptest! {
 thread_local! {
     /// Read once: the cases are many.
     static FALSE: std::rc::Rc<Vec<(String, Delivery, Value)>> = std::rc::Rc::new(delivering());
+}
+
+/// 301, 302 and 303 make a GET without a body of a POST: what answers that has not seen the records.
+#[test]
+fn after_a_redirect_only_an_answer_that_knows_the_records_is_a_delivery() {
+    const THERE: &str = "https://www.example.org/records";
+    let first = records()[0]["id"].as_str().unwrap().to_owned();
+    let means = |to: Delivery, status: u16, body: Value| {
+        let written = json!({"status": status, "type": "application/json", "body": body, "sent_on": THERE});
+        meant(&to, &answer(&written))
+    };
+    let with = |more: Value| {
+        let mut delivery =
+            json!({"url": "https://example.org/records", "redirect": "follow", "batch_size": 1});
+        delivery.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        configured(json!({"labels": ["a", "b"], "delivery": delivery})).unwrap()
+    };
+    let follow = |name: &str| {
+        let mut document = block(name);
+        document["delivery"]["redirect"] = json!("follow");
+        configured(document).unwrap()
+    };
+    let in_order = json!({"path": "items", "stored": {"path": "n", "exists": true}});
+    for (to, body) in [
+        (follow("json"), json!([])),
+        (follow("jsonl"), json!({"records": []})),
+        (follow("cloudevents"), json!({})),
+        (with(json!({"confirm": "status"})), json!("welcome")),
+        (with(json!({"answers": [{"status": ["2xx"], "means": "stored"}]})), json!({"id": 5})),
+        (with(json!({"results": in_order})), json!({"items": [{"n": 1}]})),
+    ] {
+        for status in [200, 201, 204] {
+            let (word, reply) = means(to.clone(), status, body.clone());
+            assert_eq!(word, "stop", "{body}");
+            assert!(reasons(&reply).contains(THERE), "{}", reasons(&reply));
+        }
+    }
+    // A conflict of somebody else's is no duplicate.
+    let conflict = json!({"answers": [{"status": [409], "means": "duplicate"}]});
+    assert_eq!(means(with(conflict), 409, json!({})).0, "stop");
+    // A server that appends a slash, and takes no GET there.
+    let (word, reply) = means(with(json!({})), 405, json!({}));
+    assert!(word == "stop" && reasons(&reply).contains(THERE), "{}", reasons(&reply));
+    let (word, reply) = means(with(json!({})), 200, json!([]));
+    assert!(word == "again" && reasons(&reply).contains(THERE), "{}", reasons(&reply));
+    assert!(!reasons(&reply).contains("delivery.confirm"), "it would not help: {}", reasons(&reply));
+    // These know what they speak of.
+    let named = json!({"results": [{"id": first, "status": "stored"}]});
+    for confirm in ["status", "records"] {
+        assert_eq!(means(with(json!({"confirm": confirm})), 200, named.clone()).0, "stored");
+    }
+    let by_id = json!({"path": "items", "id": "id", "stored": {"path": "n", "exists": true}});
+    assert_eq!(
+        means(with(json!({"results": by_id})), 200, json!({"items": [{"id": first, "n": 1}]})).0,
+        "stored"
+    );
+    let marked =
+        json!({"answers": [{"status": [200], "body": {"path": "taken", "is": true}, "means": "stored"}]});
+    assert_eq!(means(with(marked), 200, json!({"taken": true})).0, "stored");
+    // What failed is as it is without a redirect; a hotel's log-in page passes by itself.
+    assert_eq!(means(follow("json"), 503, json!({})).0, "again");
+    assert_eq!(means(follow("json"), 403, json!({})).0, "pause");
+    let page = json!({"status": 200, "type": "text/html", "text": "<h1>Hotel</h1>", "sent_on": THERE});
+    assert_eq!(meant(&follow("json"), &answer(&page)).0, "again");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! known ways in are closed: a form or `text/plain` request from a foreign page, which a browser sends
 //! without asking first (ASVS 5.0, 3.5.1), and a foreign name that is made to resolve to 127.0.0.1
 //! (DNS rebinding), for which the browser believes the collector to be the attacker's own server.
+//! A third is a GET that changes something: pictures and links of foreign pages make one without an `Origin`.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
@@ -61,6 +62,8 @@ pub enum Turned {
     Origin,
     /// The `Host` is not a name of this machine although the collector listens to this machine only.
     Host,
+    /// A page of another site made the browser send a request that does not say the page's origin.
+    Site,
 }
 
 impl Origins {
@@ -93,6 +96,18 @@ impl Origins {
             _ => Ok(()),
         }
     }
+}
+
+/// Looks at a GET that changes something, once [`Origins::admit`] has let it in. A browser gives the page's origin with
+/// what a page fetches by CORS, and with no other GET; what a page of another site makes it send it marks (Fetch Metadata:
+/// <https://www.w3.org/TR/fetch-metadata/>).
+///
+/// # Errors
+/// A foreign page is behind it.
+pub fn admit_change(headers: &HeaderMap) -> Result<(), Turned> {
+    let foreign =
+        headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
+    if foreign && !headers.contains_key(ORIGIN) { Err(Turned::Site) } else { Ok(()) }
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -72,6 +72,12 @@ impl From<Turned> for Refusal {
                 "use http://localhost or http://127.0.0.1, or start the collector with --allow-origin and \
                  the origin by which it is reached",
             ),
+            Turned::Site => Self::new(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "a page of another site asked for work without saying its origin",
+                "fetch it with CORS (fetch's own mode) from a page whose origin --allow-origin names",
+            ),
         }
     }
 }
@@ -147,6 +153,18 @@ impl From<BodyError> for Refusal {
             BodyError::Empty => {
                 Self::new(StatusCode::BAD_REQUEST, "empty_body", message, "send at least one, or []")
             }
+            BodyError::TooMany | BodyError::TooDense => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                message,
+                "send fewer in one request",
+            ),
+            BodyError::TooManyWrong { .. } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "too_many_wrong",
+                message,
+                "mend them, or send fewer in one request; nothing of this one was stored",
+            ),
             BodyError::UnknownType { .. } => Self::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unknown_content_type",

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -34,6 +34,12 @@ pub enum ServeError {
         .0.display()
     )]
     DataServed(PathBuf),
+    /// The tokens would be served as a file.
+    #[error(
+        "--tokens {}: lies within --dir, so everybody could download it: give a file outside",
+        .0.display()
+    )]
+    TokensServed(PathBuf),
     /// The address cannot be listened on.
     #[error("{address}: cannot listen there ({why}): give another --port (0 for any) or --host")]
     Listen {
@@ -62,15 +68,22 @@ pub async fn serve(
     {
         return Err(ServeError::NoDir(dir.clone()));
     }
+    // Where it is, or where a link to it is.
+    let served = |path: &Path| {
+        let Some(dir) = options.dir.as_deref().and_then(|dir| dir.canonicalize().ok()) else { return false };
+        let within = |path: &Path| path.canonicalize().is_ok_and(|path| path.starts_with(&dir));
+        let folder = path.file_name().and(path.parent());
+        within(path) || folder.is_some_and(|folder| within(&Path::new(".").join(folder)))
+    };
     if let Keep::Folder(data) = &options.keep {
         // Made first: a path that does not exist yet cannot be compared. `open` says what went wrong.
         let _ = std::fs::create_dir_all(data);
-        if let Some(dir) = &options.dir
-            && let (Ok(dir), Ok(data)) = (dir.canonicalize(), data.canonicalize())
-            && data.starts_with(&dir)
-        {
-            return Err(ServeError::DataServed(data));
+        if served(data) {
+            return Err(ServeError::DataServed(data.clone()));
         }
+    }
+    if let Some(tokens) = options.tokens.as_deref().filter(|tokens| served(tokens)) {
+        return Err(ServeError::TokensServed(tokens.to_owned()));
     }
     let tokens = options.tokens.as_deref().map(Tokens::read).transpose()?;
     let (store, writer) = match &options.keep {

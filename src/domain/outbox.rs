@@ -8,8 +8,9 @@
 //! **Order.** Records of one item reach the server in order of creation, whatever the server does with a
 //! request: a batch holds one record of an item at most, and none goes into a batch while an earlier one of
 //! its item is in another. Items do not wait for each other: a record that the server leaves unmentioned holds
-//! up its own item only. What is refused leaves this order; sent again by the person, it goes before the
-//! records of its item that still wait and after those that are sent. That is why backends reckon with sets
+//! up its own item only, and many of them take every other request at most. What is refused leaves this order;
+//! sent again by the person, it goes before the records of its item that still wait and after those that are
+//! sent. That is why backends reckon with sets
 //! and not with the order of arrival (`docs/backend.md`).
 //!
 //! Other browser queues remove an entry before it is sent and take any 2xx for success (Workbox, Sentry):
@@ -185,6 +186,8 @@ struct Live {
     under: Under,
     /// The server answers and leaves these records out: they wait for themselves, not for the server.
     left_out: Option<Failing>,
+    /// They were left out, in this visit or perhaps in an earlier one: others get their turn between such batches.
+    behind: bool,
 }
 
 /// The search for the record for which a batch was refused: half of it is sent, the other half waits.
@@ -220,6 +223,8 @@ pub struct Outbox {
     parcels: Sorted<RecordId, Parcel>,
     waiting: Keys<RecordId>,
     batches: VecDeque<Live>,
+    /// The last request was of a batch that is [`behind`](Live::behind).
+    others_turn: bool,
     search: Option<Search>,
     refused: Sorted<RecordId, Arc<str>>,
     sent: usize,
@@ -241,6 +246,7 @@ impl Outbox {
             parcels: Sorted::default(),
             waiting: Keys::default(),
             batches: VecDeque::new(),
+            others_turn: false,
             search: None,
             refused: Sorted::default(),
             sent: 0,
@@ -294,7 +300,8 @@ impl Outbox {
             self.pause = self.pause.max(batch.not_before);
             let first = batch.records.first();
             let at = self.batches.partition_point(|other| other.batch.records.first() < first);
-            self.batches.insert(at, Live { batch, under: Under::Ready, left_out: None });
+            let behind = batch.attempts > 0;
+            self.batches.insert(at, Live { batch, under: Under::Ready, left_out: None, behind });
         }
         self.sent = sent;
         too_large
@@ -588,7 +595,8 @@ impl Outbox {
 
     fn put_back(&mut self, batch: Batch, left_out: Option<Failing>) {
         // Not sent before it is stored: [`Outbox::frozen`] follows the settlement.
-        self.batches.push_front(Live { batch, under: Under::Freezing, left_out });
+        let behind = left_out.is_some();
+        self.batches.push_front(Live { batch, under: Under::Freezing, left_out, behind });
     }
 
     /// Full jitter: uniform in 0 to min(cap, base · 2^n) (Brooker, *Exponential Backoff And Jitter*, AWS
@@ -627,17 +635,22 @@ impl Outbox {
         if !self.free() || self.pause > now || under(Under::Sending) {
             return None;
         }
-        if let Some(at) = self.due() {
+        // Many records that a server wants later would keep it busy with themselves: between two batches of them
+        // goes another, or what waits.
+        let mut due = self.due(self.others_turn);
+        let records = if due.is_none() { self.next_records() } else { Vec::new() };
+        let others = self.batches.iter().any(|live| live.under == Under::Freezing && !live.behind);
+        if self.others_turn && !others && records.is_empty() {
+            due = due.or_else(|| self.due(false));
+        }
+        if let Some(at) = due {
             let live = &mut self.batches[at];
             live.under = Under::Sending;
             live.batch.attempts += 1;
+            self.others_turn = live.behind;
             return Some(Errand::Send(live.batch.clone()));
         }
-        if under(Under::Freezing) {
-            return None;
-        }
-        let records = self.next_records();
-        if records.is_empty() {
+        if under(Under::Freezing) || records.is_empty() {
             return None;
         }
         for record in &records {
@@ -645,7 +658,8 @@ impl Outbox {
         }
         let id = chance.batch_id(now);
         let batch = Batch { id, records, attempts: 0, not_before: Timestamp::default() };
-        self.batches.push_back(Live { batch: batch.clone(), under: Under::Freezing, left_out: None });
+        let live = Live { batch: batch.clone(), under: Under::Freezing, left_out: None, behind: false };
+        self.batches.push_back(live);
         Some(Errand::Freeze(batch))
     }
 
@@ -654,11 +668,11 @@ impl Outbox {
     }
 
     /// The first batch whose time has come and whose items no earlier batch holds. (That one does happens only
-    /// where two tabs made batches at once.)
-    fn due(&self) -> Option<usize> {
+    /// where two tabs made batches at once.) Perhaps of those alone that are not [`behind`](Live::behind).
+    fn due(&self, others: bool) -> Option<usize> {
         (0..self.batches.len()).find(|&at| {
             let live = &self.batches[at];
-            live.under == Under::Ready && live.batch.not_before <= self.seen && {
+            live.under == Under::Ready && !(others && live.behind) && live.batch.not_before <= self.seen && {
                 let mut earlier = Keys::default();
                 self.note_items(at, &mut earlier);
                 !live.batch.records.iter().filter_map(|id| self.item(id)).any(|item| earlier.contains(item))

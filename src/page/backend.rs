@@ -138,12 +138,15 @@ async fn tried(
     let header = |name: &str| response.headers().get(name).ok().flatten();
     let (content_type, retry_after) = (header("Content-Type").unwrap_or_default(), header("Retry-After"));
     let body = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
-    let body = match token {
-        Some(token) => without_token(&body, token),
-        None => body,
+    let hidden = |text: String| match token {
+        Some(token) => without_token(&text, token),
+        None => text,
     };
     timer.cancel();
-    Ok(Answer::Http { status: response.status(), content_type, retry_after, body })
+    // Without what may sign it: the address is shown.
+    let cut = |url: String| url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let sent_on = response.redirected().then(|| hidden(cut(response.url())));
+    Ok(Answer::Http { status: response.status(), content_type, retry_after, body: hidden(body), sent_on })
 }
 
 /// Whether cookies go along, as `fetch` calls it.

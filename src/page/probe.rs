@@ -102,11 +102,17 @@ fn heard(to: &Delivery, outgoing: Outgoing, answer: Answer) -> Heard {
         Answer::TimedOut => Heard::TimedOut,
         Answer::Unreachable => Heard::Failed,
         Answer::Redirected => Heard::SentOn,
-        Answer::Http { status, content_type, body, .. } => Heard::Answered {
-            status: *status,
-            page: is_page(content_type, body),
-            confirms: matches!(outgoing.reply(to, Some(&answer)), Reply::Verdicts(_)),
-        },
+        Answer::Http { status, content_type, body, sent_on, .. } => {
+            match outgoing.reply(to, Some(&answer)) {
+                // On the way the records may have been lost.
+                Reply::WrongAddress(_) if sent_on.is_some() => Heard::SentOn,
+                reply => Heard::Answered {
+                    status: *status,
+                    page: is_page(content_type, body),
+                    confirms: matches!(reply, Reply::Verdicts(_)),
+                },
+            }
+        }
     }
 }
 
@@ -117,7 +123,8 @@ async fn look_closer(seen: &mut Observed, request: &Request, target: &Url, stora
     if seen.reach == Heard::Failed {
         let other = if target.protocol() == "https:" { "http:" } else { "https:" };
         target.set_protocol(other);
-        seen.other_scheme = get(&target.href()).ends().await;
+        // No more of the address: what signs it would travel in clear text.
+        seen.other_scheme = get(&[&target.origin(), "/"].concat()).ends().await;
         return;
     }
     if seen.same_origin || storable {

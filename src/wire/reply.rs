@@ -36,6 +36,8 @@ pub enum Answer {
         retry_after: Option<String>,
         /// The body as text.
         body: String,
+        /// The address that answered, if the request was sent on there (a redirect that was followed).
+        sent_on: Option<String>,
     },
     /// No answer in time.
     TimedOut,
@@ -48,7 +50,7 @@ pub enum Answer {
 /// What `answer` means for the records of a batch.
 #[must_use]
 pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
-    let (status, content_type, retry_after, body) = match answer {
+    let (status, content_type, retry_after, body, sent_on) = match answer {
         Answer::TimedOut => return later("the server did not answer in time"),
         Answer::Unreachable => {
             return later("the server could not be reached, or does not allow this page (CORS)");
@@ -59,17 +61,23 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
                     .into(),
             );
         }
-        Answer::Http { status, content_type, retry_after, body } => {
-            (*status, content_type, retry_after, body)
+        Answer::Http { status, content_type, retry_after, body, sent_on } => {
+            (*status, content_type, retry_after, body, sent_on.as_deref())
         }
     };
-    let said = || match words_of(body) {
-        Some(words) => format!("{status}: {}", shortened(&words)),
-        None => format!("status {status}"),
+    let said = || {
+        let said = match words_of(body) {
+            Some(words) => format!("{status}: {}", shortened(&words)),
+            None => format!("status {status}"),
+        };
+        match sent_on {
+            Some(address) => by_way(&said, address),
+            None => said,
+        }
     };
     let refusal = || words_of(body).map_or_else(said, |words| shortened(&words));
     match status {
-        200..=299 => confirmed(content_type, body, sent, confirm),
+        200..=299 => confirmed(content_type, body, sent, confirm, sent_on),
         401 | 403 => Reply::Unauthorized(said().into()),
         // A wrong address or format would refuse every record there will ever be: nothing is sorted out.
         404 | 405 | 406 | 410 | 415 | 300..=399 => Reply::WrongAddress(said().into()),
@@ -81,9 +89,23 @@ pub fn reply_of(answer: &Answer, sent: &[RecordId], confirm: Confirm) -> Reply {
     }
 }
 
-/// The server has all of these.
-pub(super) fn stored(sent: &[RecordId]) -> Reply {
-    Reply::Verdicts(sent.iter().map(|id| (*id, Verdict::Stored)).collect())
+/// The server has all of these, by an answer that names none of them.
+///
+/// Where a redirect was followed that proves nothing: browsers repeat a POST as a GET without its body (301, 302, 303),
+/// and whoever answers that has never seen the records.
+pub(super) fn stored(sent: &[RecordId], sent_on: Option<&str>) -> Reply {
+    match sent_on {
+        Some(address) => Reply::WrongAddress(
+            [
+                "the request was sent on to ",
+                address,
+                ", whose answer does not name the records: give that address",
+            ]
+            .concat()
+            .into(),
+        ),
+        None => Reply::Verdicts(sent.iter().map(|id| (*id, Verdict::Stored)).collect()),
+    }
 }
 
 pub(super) fn later(why: &str) -> Reply {
@@ -100,7 +122,13 @@ pub(super) fn portal() -> Reply {
     later("a web page answered in place of the server: is this network asking for a log-in?")
 }
 
-fn confirmed(content_type: &str, body: &str, sent: &[RecordId], confirm: Confirm) -> Reply {
+fn confirmed(
+    content_type: &str,
+    body: &str,
+    sent: &[RecordId],
+    confirm: Confirm,
+    sent_on: Option<&str>,
+) -> Reply {
     if is_page(content_type, body) {
         return portal();
     }
@@ -108,12 +136,17 @@ fn confirmed(content_type: &str, body: &str, sent: &[RecordId], confirm: Confirm
     let results = json.as_ref().and_then(|json| json.get("results")?.as_array());
     match (results, confirm) {
         (Some(results), _) => Reply::Verdicts(results.iter().filter_map(verdict).collect()),
-        (None, Confirm::Status) => stored(sent),
-        (None, Confirm::Records) => later(
-            "the server's answer does not name the records that it has; if it answers by status alone, \
-             set delivery.confirm to \"status\"",
-        ),
+        (None, Confirm::Status) => stored(sent, sent_on),
+        (None, Confirm::Records) => {
+            let says = "the server's answer does not name the records that it has";
+            let advice = "; if it answers by status alone, set delivery.confirm to \"status\"";
+            later(&sent_on.map_or_else(|| [says, advice].concat(), |address| by_way(says, address)))
+        }
     }
+}
+
+fn by_way(words: &str, address: &str) -> String {
+    [words, " (the request was sent on to ", address, ")"].concat()
 }
 
 fn verdict(result: &Value) -> Option<(RecordId, Verdict)> {
@@ -160,10 +193,10 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// `Retry-After` in seconds (RFC 9110 §10.2.3); its date form is left to the own back-off, since the
-/// clocks of server and browser need not agree. At most a day.
+/// clocks of server and browser need not agree. A longer wait is cut to a day.
 fn seconds(text: &str) -> Option<i64> {
     let seconds: i64 = text.trim().parse().ok()?;
-    (0..=86_400).contains(&seconds).then_some(seconds * 1000)
+    (seconds >= 0).then(|| seconds.min(86_400) * 1000)
 }
 
 #[cfg(test)]
@@ -174,7 +207,13 @@ mod tests {
     const ID: &str = "019b76da-a82a-7c3e-9d41-5b6f0a1c2e3d";
 
     fn answer(status: u16, content_type: &str, body: &str) -> Answer {
-        Answer::Http { status, content_type: content_type.into(), retry_after: None, body: body.into() }
+        Answer::Http {
+            status,
+            content_type: content_type.into(),
+            retry_after: None,
+            body: body.into(),
+            sent_on: None,
+        }
     }
 
     fn reply(status: u16, content_type: &str, body: &str, confirm: Confirm) -> Reply {
@@ -246,16 +285,27 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_say_when_to_come_back() {
-        let answer = Answer::Http {
-            status: 429,
-            content_type: String::new(),
-            retry_after: Some("7".into()),
-            body: String::new(),
-        };
-        assert!(matches!(
-            reply_of(&answer, &[], Confirm::Records),
-            Reply::TryLater { after_ms: Some(7_000), .. }
-        ));
+    fn the_server_may_say_when_to_come_back_and_a_day_is_the_longest() {
+        for (said, granted) in [
+            ("7", Some(7_000)),
+            (" 0 ", Some(0)),
+            ("86400", Some(86_400_000)),
+            ("604800", Some(86_400_000)),
+            ("9223372036854775807", Some(86_400_000)),
+            ("-1", None),
+            ("Fri, 31 Dec 2026 23:59:59 GMT", None),
+        ] {
+            let answer = Answer::Http {
+                status: 429,
+                content_type: String::new(),
+                retry_after: Some(said.into()),
+                body: String::new(),
+                sent_on: None,
+            };
+            let Reply::TryLater { after_ms, .. } = reply_of(&answer, &[], Confirm::Records) else {
+                unreachable!("429");
+            };
+            assert_eq!(after_ms, granted, "{said}");
+        }
     }
 }

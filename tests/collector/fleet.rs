@@ -219,3 +219,41 @@ fn what_is_wrong_with_a_database_is_said_with_its_mend_and_without_its_password(
     server.sql("postgres", "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
     fails(&server.url("latin"), "make one with ENCODING 'UTF8'");
 }
+
+/// What is handed out to `who`, at most ten items.
+fn asked(collector: &Collector, who: &str) -> String {
+    collector.get(&format!("/items?lease=600&annotator={who}")).text
+}
+
+#[test]
+fn an_item_whose_answer_arrives_while_its_holder_asks_again_is_not_given_again() {
+    let data = TempDir::new().unwrap();
+    let collector = Collector::start(data.path(), &["--answers-per-item", "2"]);
+    let post = agent().post(format!("{}/items", collector.url)).header("content-type", JSON);
+    answer(post.send(r#"{"id": "item-000001", "image": "a.png"}"#.as_bytes())).unwrap();
+    let mut sent = record(1);
+    sent["annotator"] = json!("anna");
+    assert!(asked(&collector, "anna").contains("item-000001"));
+    // The answer, as the collector stores it, two seconds before its commit.
+    let answers = format!(
+        "BEGIN;
+         INSERT INTO hitl_records (seq, id, item_id, kind, role, label, annotator, answered_at, record)
+         VALUES (nextval('hitl_arrival'), '{}', 'item-000001', 'correction', 'deferred', 'Shirt', 'anna',
+           '2026-01-01T00:00:02.190Z', '{sent}');
+         DELETE FROM hitl_leases WHERE annotator = 'anna';
+         SELECT pg_sleep(2); COMMIT",
+        id(1)
+    );
+    std::thread::scope(|scope| {
+        let under_way = scope.spawn(|| keep::server().sql(&keep::database(data.path()), &answers));
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(asked(&collector, "anna"), "", "it is being answered");
+        under_way.join().unwrap();
+    });
+    assert_eq!(asked(&collector, "anna"), "", "it is answered");
+    // Nor where a lease was left behind.
+    let left = "INSERT INTO hitl_leases SELECT seq, 'anna', now() + interval '1 hour' FROM hitl_items";
+    keep::server().sql(&keep::database(data.path()), left);
+    assert_eq!(asked(&collector, "anna"), "");
+    assert!(asked(&collector, "ben").contains("item-000001"), "one more answer is wanted");
+}

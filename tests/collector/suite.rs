@@ -334,6 +334,28 @@ fn ten_thousand_records_in_one_body_are_all_answered_for() {
 }
 
 #[test]
+fn a_body_of_nothing_but_mistakes_is_told_the_first_of_them() {
+    let (_data, collector) = start();
+    let mut odd = record(1);
+    for n in 0..50 {
+        odd[format!("odd{n}")] = json!(n);
+    }
+    let answer = collector.send(JSON, json!([odd, record(2)]).to_string());
+    assert_eq!(answer.statuses(), ["refused", "stored"]);
+    let problems = answer.json()["results"][0]["problems"].as_array().unwrap().clone();
+    assert_eq!(problems.len(), 21);
+    assert_eq!(problems[20]["found"], "more problems than these 20");
+    let wrong = format!("[{}{{}}]", "{},".repeat(10_000));
+    let message = collector.send(JSON, wrong).error(400, "too_many_wrong");
+    assert!(message.contains("`schema`: found nothing, expected a value"), "{message}");
+    let many = format!("[{}1]", "1,".repeat(1_000_000));
+    let message = collector.send(JSON, &many).error(413, "body_too_large");
+    assert!(message.contains("more than 1000000 values"), "{message}");
+    collector.send(LINES, many.replace(',', "\n").trim_matches(['[', ']'])).error(413, "body_too_large");
+    assert_eq!(collector.all().len(), 1);
+}
+
+#[test]
 fn a_body_above_the_limit_is_turned_away_whether_it_says_its_length_or_not() {
     let data = TempDir::new().unwrap();
     let collector = Collector::start(data.path(), &["--max-body", "10k"]);
@@ -654,6 +676,37 @@ fn a_listed_page_may_send_and_an_unlisted_one_may_not_even_without_a_preflight()
     let broken = answer(post.header("origin", "https://a.example").send("{".as_bytes())).unwrap();
     broken.error(400, "not_json");
     assert_eq!(broken.header("access-control-allow-origin"), "https://a.example");
+}
+
+#[test]
+fn a_foreign_page_takes_no_work_with_a_picture_or_a_link() {
+    let data = TempDir::new().unwrap();
+    let collector = Collector::start(data.path(), &["--allow-origin", "http://localhost:3000"]);
+    let post = agent().post(format!("{}/items", collector.url)).header("content-type", JSON);
+    answer(post.send(r#"{"id": "a", "image": "a.png"}"#.as_bytes())).unwrap();
+    let ask = |site: Option<&str>, origin: Option<&str>| {
+        let mut get = agent().get(format!("{}/items?lease=60&annotator=anna", collector.url));
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+            get = if let Some(value) = value { get.header(name, value) } else { get };
+        }
+        answer(get.call()).unwrap()
+    };
+    for site in ["cross-site", "same-site"] {
+        ask(Some(site), None).error(403, "origin_not_allowed");
+        ask(Some(site), Some("http://evil.example")).error(403, "origin_not_allowed");
+    }
+    assert_eq!(collector.get("/counts").json()["work"]["leases"], json!(0));
+    // A page that is allowed, the collector's own, an address that a person opens, and a program.
+    for (site, origin) in [
+        (Some("same-site"), Some("http://localhost:3000")),
+        (Some("cross-site"), Some("http://localhost:3000")),
+        (Some("same-origin"), None),
+        (Some("none"), None),
+        (None, None),
+    ] {
+        let given = ask(site, origin);
+        assert!(given.status == 200 && given.text.contains("\"a\""), "{site:?} {origin:?}: {}", given.text);
+    }
 }
 
 #[test]

@@ -183,6 +183,39 @@ test("the cause is named in nearly all of fifty wrong set-ups", { timeout: 600_0
   assert.ok(wrong.length <= CASES.length * 0.05, wrong.join("\n"));
 });
 
+test("what signs an address goes nowhere in clear text when https fails", async () => {
+  const seen = [];
+  const made = createServer((request, response) => {
+    seen.push(request.url);
+    response.writeHead(200).end();
+  });
+  const url = `${(await listen(made)).replace("http:", "https:")}?sig=s3cret`;
+  const context = await browser.newContext();
+  server.route("/items.json", [{ id: "a", numbers: [1] }]);
+  server.route("/config.json", { labels: ["yes", "no"], items: "/items.json", delivery: { url } });
+  const labeler = await Labeler.open(context, server.host("/", '<hitl-labeler config="/config.json"></hitl-labeler>'));
+  await labeler.asked();
+  await labeler.show("delivery");
+  await labeler.button("Test connection").click();
+  await labeler.part('[data-cause="tls"]').waitFor();
+  assert.deepEqual([...new Set(seen)], ["/"]);
+  await context.close();
+});
+
+test("a redirect that is followed to something else is named as one", async () => {
+  const context = await browser.newContext();
+  server.route("/items.json", [{ id: "a", numbers: [1] }]);
+  server.route("/slash", (_, response) => response.writeHead(301, { location: "/slash/" }).end());
+  server.route("/slash/", (request, response) => response.writeHead(request.method === "POST" ? 400 : 405).end("{}"));
+  server.route("/config.json", { labels: ["yes", "no"], items: "/items.json", delivery: { url: "/slash", redirect: "follow" } });
+  const labeler = await Labeler.open(context, server.host("/", '<hitl-labeler config="/config.json"></hitl-labeler>'));
+  await labeler.asked();
+  await labeler.show("delivery");
+  await labeler.button("Test connection").click();
+  await labeler.part('[data-cause="redirect"]').waitFor();
+  await context.close();
+});
+
 test("a test of the connection leaves nothing at the collector, and nothing in the browser", async () => {
   const collector = await collect();
   closing.push(() => collector.close());

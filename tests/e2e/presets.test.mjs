@@ -113,6 +113,24 @@ test("a redirect that nobody allowed stops delivery with words, and nothing is l
   assert.equal((await labeler.progress()).undelivered, 1);
 });
 
+test("a redirect that is followed and makes a GET of the POST is no delivery, and the address it leads to is told", async () => {
+  const methods = [];
+  server.route("/old", (_, response) => response.writeHead(301, { location: "/new?key=s3cret" }).end());
+  server.route("/new", (request, response) => {
+    methods.push(request.method);
+    response.writeHead(200, { "content-type": "application/json" }).end("[]");
+  });
+  const labeler = await open({ preset: "json", params: { url: "/old" }, redirect: "follow" });
+  await labeler.focus();
+  await labeler.answer("1");
+  await labeler.show("delivery");
+  const words = () => labeler.part(".frame").innerText();
+  await until(async () => /sent on to http\S*\/new, whose answer does not name the records/.test(await words()), "the words");
+  assert.doesNotMatch(await words(), /s3cret/);
+  assert.deepEqual(methods, ["GET"]);
+  assert.equal((await labeler.progress()).undelivered, 1);
+});
+
 test("what says 200 and failed is sent again until it did not", async () => {
   const seen = elsewhere("/records", (_, body, all) => {
     const posts = all.filter(({ method }) => method === "POST").length;

@@ -10,9 +10,22 @@ use super::{Outcome, StoreError};
 use crate::collector::work::{Candidate, Entry, Handed, Loaded, Wanted, WorkCounts, share};
 use crate::wire::moment::Moment;
 
+/// Whether the annotator has not answered the item `i`, or has taken the answer back. The questions are counts and not
+/// `NOT EXISTS`, which the planner may turn into a join with all records, where a few are looked up by their item.
+macro_rules! unanswered {
+    ($annotator:literal) => {
+        concat!(
+            "(SELECT count(*) FROM hitl_records r WHERE left(r.item_id, 300) = left(i.id, 300) AND r.item_id = i.id
+    AND r.annotator = ",
+            $annotator,
+            " AND r.kind = 'correction' AND (SELECT count(*) FROM hitl_records u
+      WHERE left(u.item_id, 300) = left(i.id, 300) AND u.item_id = i.id AND u.kind = 'undo' AND u.supersedes = r.id) = 0) = 0"
+        )
+    };
+}
+
 /// Items that had so many answers when they were last looked at, and that the annotator neither holds nor has
-/// answered; `$locked` says whether they are locked. The questions are counts and not `NOT EXISTS`, which the
-/// planner may turn into a join with all records, where a few are looked up by their item.
+/// answered; `$locked` says whether they are locked.
 macro_rules! waiting {
     ($locked:literal) => {
         concat!(
@@ -20,14 +33,24 @@ macro_rules! waiting {
 SELECT i.seq, i.id, i.item FROM hitl_items i WHERE i.answers = $1 AND i.seq > $2
   AND (SELECT count(*) FROM hitl_leases l WHERE l.item = i.seq AND l.annotator = $3 AND l.until > now()) = 0
   AND (SELECT count(*) FROM hitl_leases l WHERE l.item = i.seq AND l.until > now()) < $4
-  AND (SELECT count(*) FROM hitl_records r WHERE left(r.item_id, 300) = left(i.id, 300) AND r.item_id = i.id
-    AND r.annotator = $3 AND r.kind = 'correction' AND (SELECT count(*) FROM hitl_records u
-      WHERE left(u.item_id, 300) = left(i.id, 300) AND u.item_id = i.id AND u.kind = 'undo' AND u.supersedes = r.id) = 0) = 0
+  AND ",
+            unanswered!("$3"),
+            "
 ORDER BY i.seq LIMIT $5 ",
             $locked
         )
     };
 }
+
+/// What the annotator holds, and whether they have still to answer it. A lease that a record is just ending is locked by that
+/// record and passed by, and those that are found stay until they are renewed: a record that comes in between ends the
+/// renewed one.
+const HELD: &str = concat!(
+    "SELECT i.seq, i.item, ",
+    unanswered!("$1"),
+    " FROM hitl_leases l JOIN hitl_items i ON i.seq = l.item
+     WHERE l.annotator = $1 AND l.until > now() ORDER BY i.seq LIMIT $2 FOR UPDATE OF l SKIP LOCKED"
+);
 
 /// How often somebody who found nothing looks again because others were looking at what there is.
 const LOOKS: u32 = 40;
@@ -143,13 +166,14 @@ async fn hand_out(change: Transaction<'_>, wanted: &Wanted) -> Result<(Handed, b
         )
         .await?;
     let count = i64::from(wanted.count);
-    let held = change
-        .query(
-            "SELECT i.seq, i.item FROM hitl_leases l JOIN hitl_items i ON i.seq = l.item
-             WHERE l.annotator = $1 AND l.until > now() ORDER BY i.seq LIMIT $2",
-            &[&annotator, &count],
-        )
-        .await?;
+    let held = change.query(HELD, &[&annotator, &count]).await?;
+    // An item can be leased while its record arrives: such a lease is over, too.
+    let (held, over): (Vec<_>, Vec<_>) = held.iter().partition(|row| row.get::<_, bool>(2));
+    if !over.is_empty() {
+        let over: Vec<i64> = over.iter().map(|row| row.get(0)).collect();
+        let end = "DELETE FROM hitl_leases WHERE item = ANY($1) AND annotator = $2";
+        change.execute(end, &[&over, &annotator]).await?;
+    }
     let mut given: Vec<(i64, String)> = held.iter().map(|row| (row.get(0), row.get(1))).collect();
     let again = given.len();
     choose(&change, wanted, &annotator, &mut given).await?;

@@ -204,6 +204,12 @@ impl Rule {
         self.status.iter().any(|(first, last)| *first <= 299 && *last >= 200)
     }
 
+    /// Whether it knows an answer by what stands in it: it does not fit one that says nothing.
+    fn knows_its_answer(&self) -> bool {
+        let takes = |body: Value| self.body.as_ref().is_none_or(|test| test.holds(&body));
+        !takes(Value::Null) && !takes("".into())
+    }
+
     fn fits(&self, status: u16, page: bool, body: &Value) -> bool {
         self.status.iter().any(|(first, last)| (*first..=*last).contains(&status))
             && (self.html || !page || self.means != Means::Stored)
@@ -289,7 +295,7 @@ pub(super) fn judge(
     answer: &Answer,
     sent: &[RecordId],
 ) -> Reply {
-    let Answer::Http { status, content_type, body: text, .. } = answer else {
+    let Answer::Http { status, content_type, body: text, sent_on, .. } = answer else {
         return reply_of(answer, sent, confirm);
     };
     if rules.is_empty() && results.is_none() {
@@ -303,16 +309,19 @@ pub(super) fn judge(
             _ => why(rule.why.as_deref(), &body).into(),
         }
     };
-    let all = || match results {
-        Some(results) => results.reply(&body, text, sent),
-        None => stored(sent),
+    // Results in the order of the request name no record.
+    let all = |sent_on: Option<&str>| match results {
+        Some(results) if results.id.is_some() || sent_on.is_none() => results.reply(&body, text, sent),
+        _ => stored(sent, sent_on),
     };
     // Rules about failures alone leave success to `results` or to `confirm`.
     let say_what_is_stored = || rules.iter().any(|rule| rule.means == Means::Stored && rule.is_of_success());
     match rules.iter().find(|rule| rule.fits(*status, page, &body)) {
         Some(rule) => match rule.means {
-            Means::Stored if (200..=299).contains(status) => all(),
-            Means::Stored => stored(sent),
+            Means::Stored => {
+                let sent_on = sent_on.as_deref().filter(|_| !rule.knows_its_answer());
+                if (200..=299).contains(status) { all(sent_on) } else { stored(sent, sent_on) }
+            }
             Means::Again => match reply_of(answer, sent, confirm) {
                 // With the server's wish when.
                 again @ Reply::TryLater { .. } if !(200..=299).contains(status) => again,
@@ -325,7 +334,7 @@ pub(super) fn judge(
         None if !(200..=299).contains(status) => reply_of(answer, sent, confirm),
         None if page => portal(),
         None if !say_what_is_stored() => match results {
-            Some(_) => all(),
+            Some(_) => all(sent_on.as_deref()),
             None => reply_of(answer, sent, confirm),
         },
         None => later("the server's answer is not the one that says that it has the records"),
