@@ -24,8 +24,8 @@ use crate::wire::worker::{
 };
 use crate::wire::{figures, manifest};
 
-/// Items that differ most are looked for among so many at most: a choice for the next few questions.
-const SPREAD_AMONG: usize = 4_000;
+/// What differs most is asked first up to so many answers: then the model knows enough to say what it doubts.
+const SPREAD_UNTIL: usize = 100;
 /// Answers after which slips are looked for again, at least.
 const SLIPS_EVERY: usize = 10;
 /// And so many are given.
@@ -101,9 +101,13 @@ impl Student {
                 });
                 let item = ItemKey(item);
                 match used {
-                    Some(_) => self.answered.insert(item),
-                    None => self.answered.remove(&item),
-                };
+                    Some(_) => drop(self.answered.insert(item)),
+                    None => {
+                        self.answered.remove(&item);
+                        // The page goes back to what it had asked with: it is told anew, also what stays the same.
+                        self.told.entry(item).and_modify(|told| *told = None);
+                    }
+                }
                 self.learner.answer(item, used.map(|(used, _)| used));
             }
             Request::Labels { count } => {
@@ -164,12 +168,12 @@ impl Student {
             self.slips = self.learner.slips();
         }
         let slips = &self.slips;
-        let spread = match self.rules.diverse || self.told.values().all(Option::is_none) {
+        let diverse = self.rules.diverse && self.answered.len() < SPREAD_UNTIL;
+        let spread = match diverse || self.told.values().all(Option::is_none) {
             true => {
                 let open = self.told.keys().copied().filter(|key| !self.answered.contains(key));
                 let mut open: Vec<_> = open.collect();
                 open.sort_unstable();
-                open.truncate(SPREAD_AMONG);
                 self.learner.spread(&open, SPREAD)
             }
             false => Vec::new(),
