@@ -428,6 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_uses_every_condition_still_tells_which_items_are_checks() {
+        let rare = Condition::LabelIn(vec![LabelId(2)]);
+        let defer_when = Some(Condition::Any(vec![rare; MOST_CONDITIONS - 2]));
+        let blind = Some(Sampling { share: 1.0, seed: 3 });
+        let policy = Policy { defer_when, blind, ..Policy::default() };
+        assert_eq!(policy.conditions(), MOST_CONDITIONS);
+        let sure = saying(&[0.95, 0.05, 0.0]);
+        let reasons = policy.explain(policy.decide(&item("a"), Some(&sure)), Some(&sure), &labels());
+        let last = reasons.last().map(|reason| (reason.rule.as_str(), reason.held));
+        assert_eq!(last, Some((OF_TARGET, true)));
+    }
+
+    #[test]
     fn where_nothing_is_certain_enough_nothing_is_settled() {
         let policy = Policy { accept_at: NOTHING, ..Policy::default() };
         assert_eq!(outcome(&policy, &[1.0, 0.0, 0.0]), Outcome::Defer);

@@ -330,7 +330,7 @@ impl World {
         let mut other = model();
         other.name.version = version.into();
         self.rules.model = Some(other.clone());
-        self.learner = self.learner.take().map(|_| learner());
+        self.learner = self.session.learns().then(learner);
         self.notice(Notice::ModelChanged(other)).model_works()
     }
 
@@ -343,7 +343,7 @@ impl World {
     pub fn reload_in(&mut self, lots: usize) -> &mut Self {
         self.visits += 1;
         self.session = Session::new(self.rules.clone(), [self.visits, 99]);
-        self.learner = self.learner.take().map(|_| learner());
+        self.learner = self.session.learns().then(learner);
         self.in_flight.clear();
         self.unanswered_commits.clear();
         self.unanswered_requests.clear();

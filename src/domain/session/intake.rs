@@ -110,10 +110,12 @@ impl Session {
                     self.came_late(key, false);
                     self.unsaid(key, None);
                 }
-                Err(Failed::Unreadable(reason)) => {
-                    self.unreadable(key, reason);
+                Err(Failed::Unreadable(reason)) if self.is_new(key) => {
+                    self.put_aside(key, reason);
                     continue;
                 }
+                // An answer that the person gave earlier stands, whatever becomes of the picture.
+                Err(Failed::Unreadable(_)) => self.unsaid(key, Some("it could not be read again".into())),
                 Err(Failed::Unpredictable(why)) => self.unsaid(key, Some(why)),
             }
             self.decide(key, now);
@@ -126,8 +128,8 @@ impl Session {
     fn unsaid(&mut self, key: ItemKey, why: Option<Arc<str>>) {
         let present = self.present_model();
         let Some(entry) = self.entry_mut(key) else { return };
-        entry.unpredictable = why;
-        if entry.prediction.is_some_and(|said| said.model != present) {
+        if entry.prediction.is_none_or(|said| said.model != present) {
+            entry.unpredictable = why;
             self.set_prediction(key, None);
             self.said_anew(key);
         }
@@ -155,14 +157,9 @@ impl Session {
         }
     }
 
-    fn unreadable(&mut self, key: ItemKey, reason: AsideReason) {
-        let Some(entry) = self.entry(key) else { return };
-        // An answer that the person gave earlier stands, whatever becomes of the picture.
-        if entry.stage == Stage::Predicting {
-            self.put_aside(key, reason);
-        } else {
-            self.unsaid(key, None);
-        }
+    /// Whether nothing is known of an item so far.
+    fn is_new(&self, key: ItemKey) -> bool {
+        self.entry(key).is_some_and(|entry| entry.stage == Stage::Predicting)
     }
 
     pub(super) fn put_aside(&mut self, key: ItemKey, reason: AsideReason) {
