@@ -101,12 +101,14 @@ impl Student {
                 });
                 let item = ItemKey(item);
                 match used {
-                    Some(_) => drop(self.answered.insert(item)),
-                    None => {
-                        self.answered.remove(&item);
-                        // The page goes back to what it had asked with: it is told anew, also what stays the same.
-                        self.told.entry(item).and_modify(|told| *told = None);
-                    }
+                    Some(_) => self.answered.insert(item),
+                    None => self.answered.remove(&item),
+                };
+                if used.is_none()
+                    && let Some(told) = self.told.get_mut(&item)
+                {
+                    // The page goes back to what it had asked with: it is told anew, also what stays the same.
+                    *told = None;
                 }
                 self.learner.answer(item, used.map(|(used, _)| used));
             }

@@ -402,7 +402,9 @@ pub struct Session {
 impl Session {
     /// A session that does nothing before [`Notice::Started`]; `seed` are 128 random bits.
     #[must_use]
-    pub fn new(rules: Rules, seed: [u64; 2]) -> Self {
+    pub fn new(mut rules: Rules, seed: [u64; 2]) -> Self {
+        // Other draws than those of a sample under the same seed: its items would all come first, or last.
+        rules.seed = hash(rules.seed, "queue");
         Self {
             chance: Chance::new(seed),
             models: vec![rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default()],
@@ -419,8 +421,7 @@ impl Session {
             keys: HashMap::new(),
             asides: Vec::new(),
             dispatcher: Dispatcher::new(rules.dispatch),
-            // Another draw than that of a sample under the same seed: its items would all come first.
-            queue: Queue::new(rules.random_share, hash(rules.seed, "queue")),
+            queue: Queue::new(rules.random_share, rules.seed),
             coverage: Coverage::default(),
             progress: Progress { more_coming: true, ..Progress::default() },
             pace: Pace::default(),
