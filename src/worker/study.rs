@@ -39,6 +39,9 @@ pub(super) struct Student {
     rules: StudyRules,
     told: HashMap<ItemKey, Option<Prediction>>,
     answered: HashSet<ItemKey>,
+    /// Their answers were taken back since the last lesson, and the page went back to what it had asked with: it is
+    /// told anew what holds, also if that is what it was told before.
+    undone: HashSet<ItemKey>,
     /// Answers that may be slips, and at how many answers they were looked for.
     slips: Vec<Slip>,
     looked_at: usize,
@@ -84,6 +87,7 @@ impl Student {
             rules,
             told: HashMap::new(),
             answered: HashSet::new(),
+            undone: HashSet::new(),
             slips: Vec::new(),
             looked_at: 0,
             records: Vec::new(),
@@ -104,11 +108,8 @@ impl Student {
                     Some(_) => self.answered.insert(item),
                     None => self.answered.remove(&item),
                 };
-                if used.is_none()
-                    && let Some(told) = self.told.get_mut(&item)
-                {
-                    // The page goes back to what it had asked with: it is told anew, also what stays the same.
-                    *told = None;
+                if used.is_none() {
+                    self.undone.insert(item);
                 }
                 self.learner.answer(item, used.map(|(used, _)| used));
             }
@@ -157,12 +158,14 @@ impl Student {
         for (&key, told) in &mut self.told {
             let prediction = now.remove(&key);
             // What stays the same need not travel, nor be decided anew; what is not kept keeps its prediction.
-            if *told != prediction && (prediction.is_some() || self.learner.memory().get(key).is_some()) {
+            let differs = *told != prediction || self.undone.contains(&key);
+            if differs && (prediction.is_some() || self.learner.memory().get(key).is_some()) {
                 *told = prediction;
                 keys.push(key.0);
                 write_prediction(prediction.as_ref(), &mut said);
             }
         }
+        self.undone.clear();
         let scored = post::now();
         // Four more fits: now and then is enough for what can wait.
         if found.trained.abs_diff(self.looked_at) >= SLIPS_EVERY.max(found.trained / 10) {
