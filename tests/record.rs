@@ -253,7 +253,7 @@ proptest! {
         correction.note = note.map(Into::into);
         correction.skipped_before = skipped;
         correction.seconds = seconds;
-        let meta: Vec<_> = names.iter().map(|name| (name.clone(), Meta::Integer(whole))).collect();
+        let meta: Vec<_> = names.iter().map(|name| (name.clone(), Meta::Integer(whole.into()))).collect();
         let list = vec![Meta::Number(broken), Meta::Null, Meta::Boolean(false), Meta::Text(names[0].clone())];
         correction.meta = Meta::List(vec![Meta::Object(meta), Meta::List(list)]).into();
         if let Some(said) = &mut correction.prediction {

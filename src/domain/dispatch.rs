@@ -70,6 +70,8 @@ pub enum Order {
 
 /// Messages that may wait at one worker: one that it works on, one that it finds when it is done.
 const IN_FLIGHT: usize = 2;
+/// Answers of workers that may wait for the learner.
+const MOST_RETURNED: usize = 16;
 /// How long after the person did something one more thing is likely: as slow as most answers are.
 const AT_WORK_MS: i64 = 2_000;
 /// So late after a deadline nobody but a device that slept comes to look.
@@ -91,6 +93,8 @@ struct Flight {
     ticket: Ticket,
     items: Vec<ItemKey>,
     sent: Timestamp,
+    /// An item's second try: nothing else is in the worker then, so that a death is nobody else's fault.
+    trial: bool,
 }
 
 /// The work that is to be done, that is being done, and by whom.
@@ -99,10 +103,11 @@ pub struct Dispatcher {
     rules: DispatchRules,
     running: bool,
     waiting: VecDeque<ItemKey>,
-    /// Items that a worker died over, to be tried alone; `true` for those that had their second try.
-    suspects: Few<ItemKey, bool>,
+    /// Items that a worker died over, to be tried alone.
     retry: VecDeque<ItemKey>,
     workers: Few<WorkerId, Worker>,
+    /// What workers have answered and nobody has made predictions of yet: the learner is asked about it.
+    returned: Few<Ticket, Vec<ItemKey>>,
     next_worker: u32,
     next_ticket: u32,
     failed_starts: u32,
@@ -120,9 +125,9 @@ impl Dispatcher {
             rules,
             running: false,
             waiting: VecDeque::new(),
-            suspects: Few::default(),
             retry: VecDeque::new(),
             workers: Few::default(),
+            returned: Few::default(),
             next_worker: 0,
             next_ticket: 0,
             failed_starts: 0,
@@ -135,7 +140,8 @@ impl Dispatcher {
     #[must_use]
     pub fn unfinished(&self) -> usize {
         let in_flight: usize = self.workers.iter().flat_map(|(_, w)| &w.flights).map(|f| f.items.len()).sum();
-        self.waiting.len() + self.retry.len() + in_flight
+        let returned: usize = self.returned.iter().map(|(_, items)| items.len()).sum();
+        self.waiting.len() + self.retry.len() + in_flight + returned
     }
 
     /// Whether the workers could not be brought up; nothing more is handed out then.
@@ -147,7 +153,9 @@ impl Dispatcher {
     /// When [`Dispatcher::orders`] should be asked again at the latest.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let rests = self.at_work.filter(|_| !self.waiting.is_empty() || !self.retry.is_empty());
+        // Nothing is handed out while nothing runs: a moment that passes then is none to come back at.
+        let waits = self.hands_out() && (!self.waiting.is_empty() || !self.retry.is_empty());
+        let rests = self.at_work.filter(|_| waits);
         let timed = self.workers.iter().filter(|(_, w)| self.is_timed(w)).map(|(_, w)| w.deadline);
         timed.chain(rests).min()
     }
@@ -175,6 +183,11 @@ impl Dispatcher {
         self.at_work = None;
     }
 
+    /// Adds an item before all that wait: others are decided by what is said of it.
+    pub fn add_first(&mut self, item: ItemKey) {
+        self.waiting.push_front(item);
+    }
+
     /// Adds an item to the work.
     pub fn add(&mut self, item: ItemKey) {
         self.waiting.push_back(item);
@@ -193,23 +206,35 @@ impl Dispatcher {
         }
     }
 
-    /// The worker has answered: the items that it was given; `None` for a late answer that nobody waits
+    /// The worker has answered, and what it said is on its way through the learner: its time is over, and no later
+    /// death of the worker takes the answer back. Then comes [`Dispatcher::done`].
+    pub fn returned(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) {
+        if let Some(items) = self.landed(worker, ticket, now) {
+            self.returned.insert(ticket, items);
+        }
+    }
+
+    /// What the worker said is known: the items that it was given; `None` for a late answer that nobody waits
     /// for any more.
     pub fn done(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) -> Option<Vec<ItemKey>> {
+        self.returned.remove(ticket).or_else(|| self.landed(worker, ticket, now))
+    }
+
+    fn landed(&mut self, worker: WorkerId, ticket: Ticket, now: Timestamp) -> Option<Vec<ItemKey>> {
         let worker = self.workers.get_mut(worker)?;
         let at = worker.flights.iter().position(|flight| flight.ticket == ticket)?;
         let flight = worker.flights.remove(at)?;
         worker.slept = false;
-        for item in &flight.items {
-            self.suspects.remove(*item);
-        }
-        #[allow(clippy::cast_precision_loss)]
-        let each = now.since(flight.sent) as f64 / flight.items.len().max(1) as f64;
-        self.item_ms = 0.8 * self.item_ms + 0.2 * each.max(0.01);
-        if let Some(next) = worker.flights.front_mut() {
-            // Its time starts when the worker gets to it, not when it was sent.
-            next.sent = now;
-            worker.deadline = deadline(&self.rules, next.items.len(), now);
+        // One that overtook another leaves that one's clock alone, and was not worked on since it was sent.
+        if at == 0 {
+            #[allow(clippy::cast_precision_loss)]
+            let each = now.since(flight.sent) as f64 / flight.items.len().max(1) as f64;
+            self.item_ms = 0.8 * self.item_ms + 0.2 * each.max(0.01);
+            if let Some(next) = worker.flights.front_mut() {
+                // Its time starts when the worker gets to it, not when it was sent.
+                next.sent = now;
+                worker.deadline = deadline(&self.rules, next.items.len(), now);
+            }
         }
         Some(flight.items)
     }
@@ -222,21 +247,14 @@ impl Dispatcher {
         }
         let mut failed = Vec::new();
         for (i, flight) in worker.flights.into_iter().enumerate() {
-            // Only the first was being worked on; what lay behind it is innocent.
+            // The first is the likelier to have been worked on: what lay behind it may well be innocent, and if it is
+            // not, it will be the first one day.
             if i > 0 {
                 flight.items.into_iter().rev().for_each(|item| self.waiting.push_front(item));
                 continue;
             }
-            let alone = flight.items.len() == 1;
-            for item in flight.items {
-                // In a batch one item is guilty and the others are not: each gets a try alone.
-                if alone && self.suspects.remove(item) == Some(true) {
-                    failed.push(item);
-                } else {
-                    self.suspects.insert(item, alone);
-                    self.retry.push_back(item);
-                }
-            }
+            // Only what was alone in the worker is known to be guilty: everything else gets a try alone.
+            if flight.trial { failed.extend(flight.items) } else { self.retry.extend(flight.items) }
         }
         failed
     }
@@ -269,10 +287,14 @@ impl Dispatcher {
         !worker.flights.is_empty() || !worker.ready && self.running
     }
 
+    fn hands_out(&self) -> bool {
+        self.running && !self.gave_up()
+    }
+
     /// What is to be done now. Calling it twice without news yields nothing new.
     pub fn orders(&mut self, now: Timestamp) -> Vec<Order> {
         let mut orders = Vec::new();
-        if !self.running || self.gave_up() {
+        if !self.hands_out() {
             return orders;
         }
         while self.workers.len() < self.rules.workers {
@@ -289,13 +311,20 @@ impl Dispatcher {
         let resting = self.at_work.and(ready.skip(1).last());
         // Round by round, so that the first items are spread over all workers.
         for depth in 0..IN_FLIGHT {
+            // A second try waits for a worker that has nothing else, and nothing comes behind it. What the learner
+            // does not get through is not heaped up before it.
+            if depth > 0 && !self.retry.is_empty() || self.returned.len() >= MOST_RETURNED {
+                break;
+            }
             let free: Vec<_> = self
                 .workers
                 .iter()
                 .filter(|(id, w)| w.ready && w.flights.len() == depth && Some(*id) != resting)
+                .filter(|(_, w)| w.flights.front().is_none_or(|flight| !flight.trial))
                 .map(|(id, _)| id)
                 .collect();
             for id in free {
+                let trial = depth == 0 && !self.retry.is_empty();
                 let items = self.next_items();
                 if items.is_empty() {
                     return orders;
@@ -306,7 +335,7 @@ impl Dispatcher {
                     if worker.flights.is_empty() {
                         worker.deadline = deadline(&self.rules, items.len(), now);
                     }
-                    worker.flights.push_back(Flight { ticket, items: items.clone(), sent: now });
+                    worker.flights.push_back(Flight { ticket, items: items.clone(), sent: now, trial });
                 }
                 orders.push(Order::Predict { worker: id, ticket, items });
             }
@@ -317,19 +346,19 @@ impl Dispatcher {
     /// Stops every worker, to be started anew with another model.
     pub fn restart(&mut self) -> Vec<Order> {
         self.failed_starts = 0;
-        self.suspects.clear();
+        self.returned.clear();
         std::mem::take(&mut self.workers).iter().map(|(id, _)| Order::Stop(id)).collect()
     }
 
     /// Stops every worker.
     pub fn stop(&mut self) -> Vec<Order> {
         self.running = false;
+        self.returned.clear();
         std::mem::take(&mut self.workers).iter().map(|(id, _)| Order::Stop(id)).collect()
     }
 
     fn next_items(&mut self) -> Vec<ItemKey> {
         if let Some(suspect) = self.retry.pop_front() {
-            self.suspects.insert(suspect, true);
             return vec![suspect];
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -450,6 +479,75 @@ mod tests {
             }
         }
         assert_eq!((tries, failed), (2, vec![ItemKey(0)]));
+    }
+
+    #[test]
+    fn of_two_items_that_are_retried_the_innocent_one_is_not_blamed() {
+        let mut dispatcher = started(1, 2);
+        assert_eq!(sent(&dispatcher.orders(NOW))[0].2, [0, 1]);
+        // Item 1 is the one that kills, also when it lies behind the other.
+        let mut failed = dispatcher.lost(WorkerId(0));
+        let mut good = Vec::new();
+        for _ in 0..10 {
+            let orders = dispatcher.orders(NOW);
+            orders.iter().for_each(|order| {
+                if let Order::Start(id) = order {
+                    dispatcher.ready(*id);
+                }
+            });
+            let out = sent(&orders);
+            if let Some((worker, ..)) = out.iter().find(|(.., items)| items.contains(&1)) {
+                failed.extend(dispatcher.lost(*worker));
+                continue;
+            }
+            for (worker, ticket, items) in out {
+                assert!(dispatcher.done(worker, ticket, NOW).is_some());
+                good.extend(items);
+            }
+        }
+        assert_eq!((failed, good), (vec![ItemKey(1)], vec![0]));
+    }
+
+    #[test]
+    fn an_answer_that_overtakes_another_gives_that_one_no_more_time() {
+        let mut dispatcher = started(1, 8);
+        let orders = sent(&dispatcher.orders(NOW));
+        assert_eq!((orders.len(), orders[0].2.len()), (2, 3));
+        let due = dispatcher.wake_at();
+        let later = NOW.plus(20_000);
+        assert!(dispatcher.done(orders[1].0, orders[1].1, later).is_some());
+        assert_eq!(dispatcher.wake_at(), due);
+        assert_eq!(dispatcher.overdue(NOW.plus(31_000)), [WorkerId(0)], "the first one hangs");
+    }
+
+    #[test]
+    fn what_the_learner_takes_its_time_over_is_no_worker_s_fault() {
+        let mut dispatcher = started(1, 1);
+        let orders = sent(&dispatcher.orders(NOW));
+        let (item_ms, (worker, ticket, _)) = (dispatcher.item_ms, orders[0].clone());
+        dispatcher.returned(worker, ticket, NOW.plus(10));
+        assert_eq!((dispatcher.unfinished(), dispatcher.wake_at()), (1, None));
+        let later = NOW.plus(60_000);
+        assert!(dispatcher.overdue(later).is_empty());
+        assert!(dispatcher.lost(worker).is_empty(), "what it had answered is not asked of another");
+        assert_eq!(dispatcher.done(worker, ticket, later), Some(vec![ItemKey(0)]));
+        assert!(dispatcher.item_ms <= item_ms && dispatcher.unfinished() == 0);
+    }
+
+    #[test]
+    fn a_pause_while_the_person_is_at_work_wakes_nobody() {
+        let rules = DispatchRules { workers: 1, spares_a_core: true, ..DispatchRules::default() };
+        let mut dispatcher = Dispatcher::new(rules);
+        dispatcher.add(ItemKey(0));
+        dispatcher.run(true, NOW);
+        dispatcher.orders(NOW);
+        dispatcher.ready(WorkerId(0));
+        dispatcher.at_work(NOW);
+        dispatcher.run(false, NOW);
+        dispatcher.at_work(NOW);
+        assert_eq!(dispatcher.wake_at(), None);
+        dispatcher.run(true, NOW);
+        assert!(dispatcher.wake_at().is_some());
     }
 
     #[test]

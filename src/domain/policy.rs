@@ -146,6 +146,8 @@ pub struct Decision {
     pub outcome: Outcome,
     /// One bit a condition, in the order of [`Policy::explain`].
     held: u64,
+    /// In the target's sample, if there is one: beside the bits, so that a policy may use all of them.
+    blind: bool,
 }
 
 /// One rule's result.
@@ -172,11 +174,10 @@ impl Policy {
         self.audit_when.is_some() || self.blind.is_some()
     }
 
-    /// How many conditions there are, the threshold included.
+    /// How many conditions there are, the threshold included and a target's own sample not.
     #[must_use]
     pub fn conditions(&self) -> usize {
-        1 + usize::from(self.blind.is_some())
-            + self.defer_when.iter().chain(&self.audit_when).map(Condition::count).sum::<usize>()
+        1 + self.defer_when.iter().chain(&self.audit_when).map(Condition::count).sum::<usize>()
     }
 
     /// Decides. Every condition is evaluated, also those that can no longer change the outcome.
@@ -190,9 +191,6 @@ impl Policy {
         };
         let (deferred, audited) = (check(&self.defer_when), check(&self.audit_when));
         let blind = self.blind.is_some_and(|sampling| sampling.holds(&item.id));
-        if self.blind.is_some() {
-            results.note(blind);
-        }
         let outcome = match (sure && !deferred, audited) {
             // What a rule gives to the person is none of the stream that the sample speaks for.
             _ if blind && !deferred => Outcome::Audit,
@@ -200,7 +198,7 @@ impl Policy {
             (true, true) => Outcome::Audit,
             (true, false) => Outcome::Accept,
         };
-        Decision { outcome, held: results.held }
+        Decision { outcome, held: results.held, blind }
     }
 
     fn sure(&self, prediction: &Prediction) -> bool {
@@ -226,15 +224,15 @@ impl Policy {
                 condition.name_rules(name, labels, &mut rules);
             }
         }
-        if let Some(Sampling { share, .. }) = self.blind {
-            rules.push((
-                OF_TARGET.to_owned(),
-                format!("in the {} % sample for checks", shortest(share * 100.0)),
-            ));
-        }
         let held = |i: usize| i < MOST_CONDITIONS && decision.held >> i & 1 == 1;
-        let reasons = rules.into_iter().enumerate();
-        reasons.map(|(i, (rule, says))| Reason { rule, says, held: held(i) }).collect()
+        let of_rules = rules.into_iter().enumerate();
+        let mut reasons: Vec<_> =
+            of_rules.map(|(i, (rule, says))| Reason { rule, says, held: held(i) }).collect();
+        if let Some(Sampling { share, .. }) = self.blind {
+            let says = format!("in the {} % sample for checks", shortest(share * 100.0));
+            reasons.push(Reason { rule: OF_TARGET.to_owned(), says, held: decision.blind });
+        }
+        reasons
     }
 }
 
@@ -427,6 +425,19 @@ mod tests {
         assert_eq!(policy.decide(&item("a"), None).outcome, Outcome::Audit);
         let ruled = Policy { defer_when: Some(Condition::LabelIn(vec![LabelId(0)])), ..policy };
         assert_eq!(outcome(&ruled, &[0.95, 0.05, 0.0]), Outcome::Defer);
+    }
+
+    #[test]
+    fn a_policy_that_uses_every_condition_still_tells_which_items_are_checks() {
+        let rare = Condition::LabelIn(vec![LabelId(2)]);
+        let defer_when = Some(Condition::Any(vec![rare; MOST_CONDITIONS - 2]));
+        let blind = Some(Sampling { share: 1.0, seed: 3 });
+        let policy = Policy { defer_when, blind, ..Policy::default() };
+        assert_eq!(policy.conditions(), MOST_CONDITIONS);
+        let sure = saying(&[0.95, 0.05, 0.0]);
+        let reasons = policy.explain(policy.decide(&item("a"), Some(&sure)), Some(&sure), &labels());
+        let last = reasons.last().map(|reason| (reason.rule.as_str(), reason.held));
+        assert_eq!(last, Some((OF_TARGET, true)));
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Prediction {
     pub entropy: f32,
     /// Which head made it; grows with each refit, 0 is the model as it came.
     pub head_version: u32,
+    /// Which of the models that the session has had made it: the session says so, 0 elsewhere.
+    pub model: u16,
     top: [(LabelId, f32); TOP],
     top_len: u8,
 }
@@ -132,6 +134,7 @@ impl Prediction {
             margin: narrow(first.1 - second.map_or(0.0, |s| s.1)),
             entropy: narrow(normalised_entropy(logits, &calibrated, activation)),
             head_version,
+            model: 0,
             top: kept,
             #[allow(clippy::cast_possible_truncation)]
             top_len: top.len() as u8,
@@ -153,7 +156,8 @@ impl Prediction {
             *slot = said;
             top_len += 1;
         }
-        let made = Self { confidence, confidence_raw, margin, entropy, head_version, top: kept, top_len };
+        let made =
+            Self { confidence, confidence_raw, margin, entropy, head_version, model: 0, top: kept, top_len };
         (top_len > 0).then_some(made)
     }
 
@@ -199,18 +203,20 @@ pub(super) fn activated(logits: &[f64], activation: Activation, t: f64) -> Vec<f
     }
 }
 
-/// The [`TOP`] greatest of those that take part, greatest first, equal ones in order.
+/// The [`TOP`] greatest of those that take part, greatest first, equal ones in order. By their logits: sigmoids are 1
+/// from a logit of 37 on, and which of them is the best label is none of their order's.
 fn best(logits: &[f64], probabilities: &[f64]) -> Vec<(LabelId, f64)> {
     let mut top: Vec<(LabelId, f64)> = Vec::with_capacity(TOP + 1);
-    for (i, &p) in probabilities.iter().enumerate() {
-        if logits[i] == f64::NEG_INFINITY || top.len() == TOP && p <= top[TOP - 1].1 {
+    for (i, &z) in logits.iter().enumerate() {
+        if z == f64::NEG_INFINITY || top.len() == TOP && z <= top[TOP - 1].1 {
             continue;
         }
-        let at = top.partition_point(|&(_, q)| q >= p);
+        let at = top.partition_point(|&(_, other)| other >= z);
         #[allow(clippy::cast_possible_truncation)]
-        top.insert(at, (LabelId(i as u16), p));
+        top.insert(at, (LabelId(i as u16), z));
         top.truncate(TOP);
     }
+    top.iter_mut().for_each(|(label, z)| *z = probabilities[usize::from(label.0)]);
     top
 }
 
@@ -309,6 +315,19 @@ mod tests {
         }
         assert_eq!(Prediction::from_logits(&[f64::NEG_INFINITY; 2], Activation::Softmax, t, 0), None);
         assert_eq!(Prediction::from_logits(&[f64::NAN, 1.0], Activation::Softmax, t, 0), None);
+    }
+
+    #[test]
+    fn of_several_certain_labels_the_one_with_the_greatest_score_leads() {
+        let said = Prediction::from_scores(
+            &[40.0, 60.0, 50.0],
+            ScoreScale::Logits,
+            Activation::Sigmoid,
+            Temperature::ONE,
+        )
+        .unwrap();
+        let order: Vec<u16> = said.top().iter().map(|(label, _)| label.0).collect();
+        assert_eq!((order, said.margin), (vec![1, 2, 0], 0.0));
     }
 
     #[test]

@@ -110,6 +110,11 @@ impl Queue {
         }
     }
 
+    /// Goes on with the draws behind the first `given` of them.
+    pub fn go_on_from(&mut self, given: u64) {
+        self.given = given;
+    }
+
     /// How many blind checks wait.
     #[must_use]
     pub fn checks(&self) -> usize {

@@ -8,8 +8,8 @@ pub enum Value {
     Null,
     /// True or false.
     Boolean(bool),
-    /// A whole number, kept exactly.
-    Integer(i64),
+    /// A whole number, kept exactly: wide enough for every one that JSON readers tell apart, beyond 2⁶³ too.
+    Integer(i128),
     /// Any other finite number.
     Number(f64),
     /// A text.
@@ -45,9 +45,13 @@ impl Value {
     /// Equal, with 3 and 3.0 taken as the same number.
     #[must_use]
     pub fn same_as(&self, other: &Value) -> bool {
-        match (self.as_number(), other.as_number()) {
-            (Some(a), Some(b)) => a == b,
-            _ => self == other,
+        match (self, other) {
+            // Beyond 2⁵³ several whole numbers are one `f64`.
+            (Value::Integer(a), Value::Integer(b)) => a == b,
+            _ => match (self.as_number(), other.as_number()) {
+                (Some(a), Some(b)) => a == b,
+                _ => self == other,
+            },
         }
     }
 }
@@ -65,5 +69,11 @@ mod tests {
         assert_eq!(meta.at("source.0.camera"), Some(&Value::Integer(3)));
         assert_eq!(meta.at("source.1.camera"), None);
         assert!(Value::Integer(3).same_as(&Value::Number(3.0)));
+    }
+
+    #[test]
+    fn neighbours_among_long_numbers_are_not_the_same() {
+        assert!(!Value::Integer(9_007_199_254_740_993).same_as(&Value::Integer(9_007_199_254_740_992)));
+        assert!(Value::Integer(u64::MAX.into()).same_as(&Value::Integer(u64::MAX.into())));
     }
 }

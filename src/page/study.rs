@@ -86,7 +86,7 @@ impl Study {
     pub fn stop(&self) {
         self.learner.take();
         self.pending.borrow_mut().clear();
-        self.exports.borrow_mut().clear();
+        self.reject_exports("the element was taken off the page or began anew: ask again");
         self.look.take();
         self.figures_soon.take();
         self.reckoning.set(false);
@@ -181,10 +181,13 @@ impl Driver {
 
     /// The model is there, and how wide its rows are.
     pub(super) fn begin_study(&self, loaded: &Loaded) {
+        // There are none without learning, nor after the learner was lost.
         let Some(rules) = self.study.rules.borrow().clone() else { return };
         if let Some(learner) = &*self.study.learner.borrow() {
             let head = self.study.head.borrow();
             learner.begin(StudyRules { features: loaded.features, ..rules }, head.as_ref());
+        } else {
+            self.learner_lost("the browser starts no worker for it");
         }
     }
 
@@ -199,6 +202,8 @@ impl Driver {
         if self.study.consulted.get() {
             let pending = Pending { worker, ticket, rows: rows.clone() };
             self.study.pending.borrow_mut().insert(number, pending);
+            // The worker has done its part, however long the learner takes.
+            self.notice(Notice::Returned(worker, ticket));
         } else {
             self.tell_predicted(worker, ticket, rows, None);
         }
@@ -376,15 +381,17 @@ impl Driver {
     fn learner_lost(&self, why: &str) {
         web_sys::console::warn_1(&format!("hitl-labeler: the learner was lost: {why}").into());
         self.study.learner.take();
+        self.study.rules.take();
         self.study.reckoning.set(false);
+        self.study.reject_exports(&format!("the learner was lost: {why}"));
+        let lost = self.study.learns().then_some(Trouble::NoLearner);
+        self.trouble(|trouble| *trouble == Trouble::NoLearner, lost);
+        // Before what comes without it: the session must not take that for the learner's word.
+        self.notice(Notice::LearnerLost);
         let pending = std::mem::take(&mut *self.study.pending.borrow_mut());
         for (_, Pending { worker, ticket, rows }) in pending.iter() {
             self.tell_predicted(*worker, *ticket, rows, None);
         }
-        self.study.reject_exports(&format!("the learner was lost: {why}"));
-        let lost = self.study.learns().then_some(Trouble::NoLearner);
-        self.trouble(|trouble| *trouble == Trouble::NoLearner, lost);
-        self.notice(Notice::LearnerLost);
     }
 
     /// Has the browser save what was learned as a file.

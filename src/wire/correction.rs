@@ -167,7 +167,7 @@ pub fn to_json(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Boolean(b) => Json::Bool(*b),
-        Value::Integer(n) => Json::from(*n),
+        Value::Integer(n) => serde_json::Number::from_i128(*n).map_or(Json::Null, Json::Number),
         Value::Number(n) => Json::from(*n),
         Value::Text(text) => Json::from(text.as_str()),
         Value::List(values) => values.iter().map(to_json).collect(),
@@ -187,7 +187,7 @@ pub fn from_json(json: &Json) -> Value {
         Json::Null => Value::Null,
         Json::Bool(b) => Value::Boolean(*b),
         Json::Number(n) => {
-            n.as_i64().map_or_else(|| Value::Number(n.as_f64().unwrap_or(0.0)), Value::Integer)
+            n.as_i128().map_or_else(|| Value::Number(n.as_f64().unwrap_or(0.0)), Value::Integer)
         }
         Json::String(text) => Value::Text(text.clone()),
         Json::Array(values) => Value::List(values.iter().map(from_json).collect()),
@@ -218,6 +218,16 @@ mod tests {
             seen += 1;
         }
         assert!(seen > 0, "there are golden records");
+    }
+
+    #[test]
+    fn long_numbers_come_back_as_they_were() {
+        for text in
+            ["9223372036854775807", "9223372036854775808", "18446744073709551615", "-9223372036854775808"]
+        {
+            let json: Json = serde_json::from_str(text).unwrap();
+            assert_eq!(to_json(&from_json(&json)).to_string(), text);
+        }
     }
 
     #[test]

@@ -37,15 +37,21 @@ impl Drop for Bitmap {
 /// read whole.
 const HEADER: u32 = 256 * 1024;
 
-/// Content that is there already; `None` for what has to be fetched or decoded first.
-pub(super) fn at_once(source: &Source, part: &JsValue) -> Option<Result<Content, Failed>> {
+/// Content that is there already; `None` for what has to be fetched or decoded first. Of more pixels than `limit`
+/// none is copied.
+pub(super) fn at_once(source: &Source, part: &JsValue, limit: u64) -> Option<Result<Content, Failed>> {
     let content = match source {
         Source::Numbers => part.dyn_ref().map(|row: &Float32Array| Content::Numbers(row.to_vec())),
-        Source::Pixels => part.dyn_ref().map(|image: &ImageData| Content::Pixels {
-            width: image.width(),
-            height: image.height(),
-            rgba: image.data().0,
-        }),
+        Source::Pixels => match part.dyn_ref::<ImageData>() {
+            Some(image) => {
+                let (width, height) = (image.width(), image.height());
+                if let Err(reason) = ImageInput::check_size(width, height, limit) {
+                    return Some(Err(Failed::Unreadable(reason)));
+                }
+                Some(Content::Pixels { width, height, rgba: image.data().0 })
+            }
+            None => None,
+        },
         Source::Url { .. } | Source::Blob => return None,
     };
     Some(content.ok_or_else(|| Failed::Unpredictable(format!("the message holds no {source:?}").into())))

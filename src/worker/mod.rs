@@ -117,7 +117,7 @@ impl Worker {
         });
         let (mut places, mut files) = (vec![], vec![]);
         for (at, (source, part)) in (0..).zip(sources.into_iter().zip(parts.iter())) {
-            if let Some(content) = decode::at_once(&source, &part) {
+            if let Some(content) = decode::at_once(&source, &part, self.pixel_limit.get()) {
                 batch.arrive(at, content);
             } else if let (Source::Blob, Some(file)) = (&source, decode::small_file(&part)) {
                 places.push(at);

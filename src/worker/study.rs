@@ -24,8 +24,8 @@ use crate::wire::worker::{
 };
 use crate::wire::{figures, manifest};
 
-/// Items that differ most are looked for among so many at most: a choice for the next few questions.
-const SPREAD_AMONG: usize = 4_000;
+/// What differs most is asked first up to so many answers: then the model knows enough to say what it doubts.
+const SPREAD_UNTIL: usize = 100;
 /// Answers after which slips are looked for again, at least.
 const SLIPS_EVERY: usize = 10;
 /// And so many are given.
@@ -39,6 +39,9 @@ pub(super) struct Student {
     rules: StudyRules,
     told: HashMap<ItemKey, Option<Prediction>>,
     answered: HashSet<ItemKey>,
+    /// Their answers were taken back since the last lesson, and the page went back to what it had asked with: it is
+    /// told anew what holds, also if that is what it was told before.
+    undone: HashSet<ItemKey>,
     /// Answers that may be slips, and at how many answers they were looked for.
     slips: Vec<Slip>,
     looked_at: usize,
@@ -84,6 +87,7 @@ impl Student {
             rules,
             told: HashMap::new(),
             answered: HashSet::new(),
+            undone: HashSet::new(),
             slips: Vec::new(),
             looked_at: 0,
             records: Vec::new(),
@@ -104,6 +108,9 @@ impl Student {
                     Some(_) => self.answered.insert(item),
                     None => self.answered.remove(&item),
                 };
+                if used.is_none() {
+                    self.undone.insert(item);
+                }
                 self.learner.answer(item, used.map(|(used, _)| used));
             }
             Request::Labels { count } => {
@@ -151,12 +158,14 @@ impl Student {
         for (&key, told) in &mut self.told {
             let prediction = now.remove(&key);
             // What stays the same need not travel, nor be decided anew; what is not kept keeps its prediction.
-            if *told != prediction && (prediction.is_some() || self.learner.memory().get(key).is_some()) {
+            let differs = *told != prediction || self.undone.contains(&key);
+            if differs && (prediction.is_some() || self.learner.memory().get(key).is_some()) {
                 *told = prediction;
                 keys.push(key.0);
                 write_prediction(prediction.as_ref(), &mut said);
             }
         }
+        self.undone.clear();
         let scored = post::now();
         // Four more fits: now and then is enough for what can wait.
         if found.trained.abs_diff(self.looked_at) >= SLIPS_EVERY.max(found.trained / 10) {
@@ -164,12 +173,12 @@ impl Student {
             self.slips = self.learner.slips();
         }
         let slips = &self.slips;
-        let spread = match self.rules.diverse || self.told.values().all(Option::is_none) {
+        let diverse = self.rules.diverse && self.answered.len() < SPREAD_UNTIL;
+        let spread = match diverse || self.told.values().all(Option::is_none) {
             true => {
                 let open = self.told.keys().copied().filter(|key| !self.answered.contains(key));
                 let mut open: Vec<_> = open.collect();
                 open.sort_unstable();
-                open.truncate(SPREAD_AMONG);
                 self.learner.spread(&open, SPREAD)
             }
             false => Vec::new(),

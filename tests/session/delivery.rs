@@ -317,6 +317,21 @@ fn an_undo_does_not_take_back_what_the_other_tab_answered_since() {
 }
 
 #[test]
+fn what_two_tabs_have_both_settled_is_withdrawn_with_both() {
+    let mut tabs = Tabs::new(Rules { deliver_accepted: true, ..rules() });
+    tabs.first.arrive("a").scored(0.95, 0.05);
+    tabs.second.arrive("a").scored(0.95, 0.05);
+    tabs.talk();
+    assert_eq!(tabs.first.server.len(), 2, "each has told of it, and neither of the other's");
+    tabs.first.policy(crate::world::accept_at(0.99));
+    tabs.talk();
+    assert!(World::current(&tabs.first.server).is_empty(), "the person is asked: nothing holds until then");
+    tabs.first.expect_question("a").press("dog").undo();
+    tabs.talk();
+    assert!(World::current(&tabs.first.server).is_empty());
+}
+
+#[test]
 fn the_model_of_another_tab_does_not_overrule_the_person_in_this_one() {
     let mut tabs = Tabs::new(Rules { deliver_accepted: true, ..rules() });
     tabs.first.arrive("a").scored(0.95, 0.05).ends().review("a", "dog").expect_finished();

@@ -1,9 +1,12 @@
 //! The cycle: answers teach, what was taken back is unlearned, checks earn the promise.
 
 use hitl_labeler::domain::correction::{Kind, Role};
-use hitl_labeler::domain::policy::{NOTHING, Sampling};
+use hitl_labeler::domain::learning::learner::{Learner, LearnerRules, Use};
+use hitl_labeler::domain::policy::{Condition, NOTHING, Policy, Sampling};
 use hitl_labeler::domain::promise::{Looks, Target, Verdict};
-use hitl_labeler::domain::session::{LearningRules, Milestone, Notice, Rules, TargetRules, Why};
+use hitl_labeler::domain::session::{
+    Command, Learned, LearningRules, Milestone, Notice, Rules, Study, TargetRules, Why,
+};
 
 use crate::world::{World, accept_at, rules};
 
@@ -144,6 +147,201 @@ fn the_question_on_screen_stays_what_it_was_while_the_model_learns() {
     world.press("dog");
     let record = world.last_record();
     assert_eq!(record.prediction.unwrap().confidence.to_bits(), said.confidence.get().to_bits());
+}
+
+#[test]
+fn an_answer_that_is_given_again_is_learned_again_also_beyond_the_memory() {
+    let mut world = World::new(learning());
+    let small = LearnerRules { memory_bytes: 100, ..crate::world::learner_rules() };
+    world.learner = Some(Learner::new(small));
+    wavering(&mut world, 10);
+    let trained = |world: &World| world.session.lesson().map(|lesson| lesson.trained);
+    world.open("w9").press("dog").model_works();
+    assert_eq!(trained(&world), Some(1), "its item was read again");
+    world.undo();
+    assert_eq!(trained(&world), Some(0));
+    world.press("dog").model_works();
+    assert_eq!(trained(&world), Some(1));
+}
+
+#[test]
+fn a_lesson_is_taken_over_to_its_end_before_the_next_one_comes() {
+    let mut world = World::new(learning());
+    wavering(&mut world, 9_000);
+    let learn = |commands: &[Command]| commands.contains(&Command::Study(Study::Learn));
+    assert!(learn(&world.notice_alone(Notice::Answered(World::label("dog")))));
+    let learner = world.learner.as_mut().unwrap();
+    learner.answer(hitl_labeler::domain::item::ItemKey(0), Some(Use::Train(World::label("dog"))));
+    let lesson = learner.learn();
+    let predictions = learner.predictions().map(|(key, said)| (key, Some(said))).collect();
+    let learned = Learned { lesson, predictions, slips: Vec::new(), lacks: Vec::new(), spread: Vec::new() };
+    world.notice_alone(Notice::Learned(Box::new(learned)));
+    let mut commands = world.notice_alone(Notice::Answered(World::label("cat")));
+    while !learn(&commands) {
+        assert!(commands.contains(&Command::Continue), "{commands:?}");
+        commands = world.notice_alone(Notice::Tick);
+    }
+    let version = |key| world.session.prediction(key).map(|said| said.head_version);
+    let open = (0..9_000).map(hitl_labeler::domain::item::ItemKey);
+    assert_eq!(open.filter(|key| version(*key) != Some(1)).count(), 0, "what it said of each is known");
+}
+
+#[test]
+fn without_its_learner_the_model_settles_nothing_more() {
+    for rules in [Rules { policy: accept_at(0.9), ..learning() }, target(0.9)] {
+        let mut world = World::new(Rules { deliver_accepted: true, ..rules });
+        world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+        if world.session.promise().is_some() {
+            check(&mut world, 30, |_| true);
+        } else {
+            world.press("cat").press("cat");
+        }
+        let accepted = world.accepted();
+        assert!(accepted.len() > 50);
+        world.loses_learner();
+        assert_eq!(world.accepted(), accepted, "what was settled by the head that was checked stays");
+        world.arrive("late").scored(0.999, 0.001);
+        assert_eq!(world.accepted(), accepted, "of the model's own word nothing is known");
+        world.open("late");
+        assert_eq!(world.asked().why, Why::NotSureOrCheck);
+        world.check_counts();
+    }
+}
+
+#[test]
+fn what_the_next_model_settles_is_its_own_to_earn() {
+    // Without learning: it would learn that it is wrong.
+    let mut world = World::new(Rules { deliver_accepted: true, learning: None, ..target(0.9) });
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0))).ends();
+    check(&mut world, 30, |_| true);
+    assert!(world.session.promise().unwrap().is_earned());
+    let settled = world.accepted().len();
+    // It says the contrary of everything, as surely.
+    world.forget_fates();
+    world.takes_model("2");
+    assert_eq!((world.session.promise().unwrap().is_earned(), world.accepted().len()), (false, settled));
+    for i in 0..200 {
+        let cat = 0.96 - i as f32 / 2000.0;
+        world.fate_of(&format!("s{i}"), crate::world::Fate::Scores(vec![1.0 - cat, cat]));
+        let promise = world.session.promise().unwrap();
+        assert!(!promise.is_earned() && !promise.lost, "{promise:?}");
+    }
+    assert_eq!(world.session.progress().accepted, 0);
+    world.wait().check_counts();
+    assert!(!World::current(&world.server).values().any(|label| label == "dog"));
+}
+
+#[test]
+fn a_reload_takes_nothing_back_of_what_the_answers_had_earned() {
+    for lots in [1, 5] {
+        let mut promised = World::new(Rules { deliver_accepted: true, ..target(0.9) });
+        promised.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+        check(&mut promised, 30, |_| true);
+        let mut learned = World::new(Rules { deliver_accepted: true, ..learning() });
+        wavering(&mut learned, 60);
+        for _ in 0..20 {
+            learned.pass(1_000).press("cat");
+        }
+        for world in [&mut promised, &mut learned] {
+            let (records, accepted) = (world.store.records.len(), world.accepted());
+            assert!(accepted.len() > 10, "{:?}", world.session.progress());
+            let promise = world.session.promise();
+            world.reload_in(lots).wait();
+            assert_eq!(world.accepted(), accepted);
+            assert_eq!(world.store.records.len(), records, "no record tells of anything new");
+            assert_eq!(
+                world.session.promise().map(|promise| promise.verdict),
+                promise.map(|promise| promise.verdict)
+            );
+            world.check_counts();
+        }
+    }
+}
+
+#[test]
+fn no_part_of_the_earlier_checks_earns_the_promise_while_the_rest_is_still_read() {
+    for looks in [Looks::Fixed, Looks::Any] {
+        let mut world = World::new(Rules { learning: None, ..target_with(|rules| rules.looks = looks) });
+        // It errs in what comes last, and is surest there.
+        world.arrive_all((0..400).map(|i| (format!("s{i}"), if i < 200 { 0.9 } else { 0.95 })));
+        for _ in 0..160 {
+            let errs = world.asked().role == Role::Audit && world.asked().key.0 >= 200;
+            world.pass(500).press(if errs { "dog" } else { "cat" });
+        }
+        assert_eq!(world.session.progress().accepted, 0, "{:?}", world.session.promise());
+        world.ends().reload();
+        let accepted = world.told.iter().find(|told| matches!(told, Milestone::Accepted(_)));
+        assert_eq!(accepted, None, "a part of the checks is no random sample");
+    }
+}
+
+#[test]
+fn a_target_takes_the_place_of_the_configured_checks_and_gives_it_back() {
+    let configured = crate::world::all_audited();
+    let mut world = World::new(Rules { policy: configured.clone(), ..learning() });
+    world.arrive_all((0..50).map(|i| (format!("s{i}"), 0.95)));
+    world.notice(Notice::TargetChanged(target(0.9).target));
+    assert_eq!(world.session.policy().audit_when, None);
+    world.notice(Notice::TargetChanged(target(0.8).target)).notice(Notice::TargetChanged(None));
+    assert_eq!(world.session.policy().audit_when, configured.audit_when);
+    world.policy(configured);
+    assert_eq!(world.session.progress().accepted, 0);
+    world.check_counts();
+}
+
+#[test]
+fn what_is_held_out_is_asked_by_lot_whatever_is_asked_first() {
+    use hitl_labeler::domain::queue::Strategy::{Diverse, Margin};
+    let asked = [Margin, Diverse].map(|strategy| {
+        let learning = Some(LearningRules { hold_out: Sampling { share: 1.0, seed: 1 } });
+        let mut world =
+            World::new(Rules { strategy, learning, policy: crate::world::all_audited(), ..rules() });
+        wavering(&mut world, 30);
+        let mut asked = Vec::new();
+        while let Some(question) = world.session.question() {
+            asked.push(question.item.id.to_string());
+            world.press("cat");
+        }
+        asked
+    });
+    assert_eq!(asked[0], asked[1]);
+}
+
+#[test]
+fn a_sample_drawn_under_the_seed_of_the_order_does_not_come_before_all_other_checks() {
+    let sample = Condition::Sample { percent: 10.0, seed: 7 };
+    let policy = Policy { audit_when: Some(sample), ..accept_at(0.9) };
+    let learning = Some(LearningRules { hold_out: Sampling { share: 0.1, seed: 7 } });
+    let mut world = World::new(Rules { learning, policy, seed: 7, ..rules() });
+    // Without a learner, so that nothing moves.
+    world.learner = None;
+    world.arrive_all((0..800).map(|i| (format!("i{i}"), if i % 2 == 0 { 0.95 } else { 0.6 })));
+    let mut checks = Vec::new();
+    while let Some(question) = world.session.question() {
+        let label = if question.role == Role::Audit { "dog" } else { "cat" };
+        checks.push((question.role, question.key));
+        world.press(label);
+    }
+    let audits: Vec<_> = (0..checks.len()).filter(|at| checks[*at].0 == Role::Audit).collect();
+    // Their lots are those of all: the checks do not come in the order of their draws.
+    let draw = |at: &usize| hitl_labeler::domain::ident::draw(7, &format!("i{}", checks[*at].1.0));
+    let ascending = audits.windows(2).filter(|pair| draw(&pair[0]) < draw(&pair[1])).count();
+    assert!(audits.len() > 20 && ascending * 4 < audits.len() * 3, "{ascending} of {}", audits.len());
+}
+
+#[test]
+fn short_visits_bring_checks_and_questions_as_long_ones_do() {
+    let mut world = World::new(Rules { learning: None, ..target(0.9) });
+    world.arrive_all((0..100).map(|i| (format!("s{i}"), 0.8 - i as f32 / 1000.0)));
+    let mut roles = Vec::new();
+    for _ in 0..10 {
+        // The first two are chosen before everything is there.
+        world.press("cat").press("cat");
+        roles.push(world.asked().role);
+        world.press("cat").reload();
+    }
+    let checks = roles.iter().filter(|role| **role == Role::Audit).count();
+    assert!((1..=9).contains(&checks), "{roles:?}");
 }
 
 /// Answers all checks as `right` says, everything else as cat; until `checks` are answered.

@@ -59,6 +59,51 @@ fn an_item_over_which_a_worker_dies_twice_is_asked_as_one_that_could_not_be_pred
 }
 
 #[test]
+fn what_one_model_failed_on_and_another_reads_is_an_item_like_any_other() {
+    let mut world = World::new(Rules { policy: all_audited(), ..rules() });
+    world.arrive("a").fated(Fate::KillsTheWorker).expect_question("a");
+    world.notice(Notice::Closed).arrive("b").scored(0.5, 0.5).skip();
+    world.fate_of("a", Fate::Scores(vec![0.97, 0.03])).takes_model("2").press("cat");
+    world.open("a").press("cat");
+    let record = world.store.records.iter().find(|record| &*record.item_id == "a").unwrap();
+    assert_eq!((record.role, record.prediction.is_some()), (Role::Audit, true));
+}
+
+#[test]
+fn what_the_model_before_had_said_is_recorded_as_its_word() {
+    let version = |world: &World| world.last_record().prediction.map(|said| said.model.version.to_string());
+    let mut world = World::new(rules());
+    world.arrive_all([("a".into(), 0.51), ("b".into(), 0.55), ("c".into(), 0.6)]);
+    world.forget_fates();
+    world.takes_model("2").expect_question("a").press("cat");
+    assert_eq!(version(&world).as_deref(), Some("1"), "it was asked on that one's word");
+    world.fate_of("c", Fate::Scores(vec![0.6, 0.4])).fate_of("b", Fate::Scores(vec![f32::NAN, 0.0]));
+    world.fate_of("a", Fate::Scores(vec![0.9, 0.1])).wait();
+    world.open("c").press("cat");
+    assert_eq!(version(&world).as_deref(), Some("2"));
+    world.open("b").press("cat");
+    assert_eq!(version(&world), None, "the new one has no word for it");
+    assert_eq!(world.last_record().role, Role::Manual);
+}
+
+#[test]
+fn what_the_model_before_had_settled_holds_until_the_new_one_has_read_it() {
+    let mut world = World::new(Rules { deliver_accepted: true, ..rules() });
+    world.arrive_all([("on-screen".into(), 0.5), ("a".into(), 0.95), ("b".into(), 0.95)]);
+    world.arrive_all([("c".into(), 0.95), ("d".into(), 0.8)]);
+    world.forget_fates();
+    world.takes_model("2").policy(accept_at(0.7));
+    assert_eq!(world.accepted().len(), 3, "by the model before nothing more is settled");
+    world.fate_of("a", Fate::Scores(vec![0.95, 0.05])).fate_of("b", Fate::Scores(vec![f32::NAN, 0.0]));
+    world.fate_of("c", Fate::KillsTheWorker).fate_of("d", Fate::Scores(vec![0.8, 0.2]));
+    world.fate_of("on-screen", Fate::Scores(vec![0.5, 0.5])).wait();
+    assert_eq!(world.accepted(), ["d", "a"]);
+    let current = World::current(&world.server);
+    assert_eq!(current.keys().collect::<Vec<_>>(), ["a", "d"], "nor does what it has no word for");
+    world.check_counts();
+}
+
+#[test]
 fn numbers_that_are_none_are_no_prediction() {
     let mut world = World::new(rules());
     world.arrive("nan").scored(f32::NAN, 0.5).expect_question("nan");

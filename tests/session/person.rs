@@ -62,17 +62,21 @@ fn an_audit_looks_like_any_other_question() {
 }
 
 #[test]
-fn an_audit_shows_no_suggestion_even_where_predictions_are_shown() {
+fn where_predictions_are_shown_a_check_is_not_known_by_showing_none() {
     let shown = PredictionShown::Shown;
     let mut world = World::new(Rules { policy: all_audited(), prediction_shown: shown, ..rules() });
     world.arrive("audited").scored(0.97, 0.03).expect_question("audited");
-    assert_eq!(world.asked().suggestion, None);
+    let audit = world.asked();
     world.press("cat");
     assert_eq!(world.last_record().prediction_shown, PredictionShown::Hidden);
-    world.arrive("deferred").scored(0.51, 0.49);
-    assert!(world.asked().suggestion.is_some());
+    world.arrive("deferred").scored(0.51, 0.49).expect_question("deferred");
+    assert_eq!(looks(&audit), looks(&world.asked()));
     world.press("cat");
-    assert_eq!(world.last_record().prediction_shown, PredictionShown::Shown);
+    assert_eq!(world.last_record().prediction_shown, PredictionShown::After, "what was really done");
+    assert!(world.session.last_answer().unwrap().prediction.is_some());
+    // Without checks nobody is to be kept in the dark.
+    world.policy(accept_at(0.9)).arrive("seen").scored(0.51, 0.49);
+    assert!(world.asked().suggestion.is_some());
 }
 
 #[test]
@@ -163,6 +167,45 @@ fn sixty_steps_can_be_undone_also_after_a_reload() {
     assert!(world.exported().is_empty(), "every answer is taken back");
     world.undo();
     assert_eq!(world.session.undo_depth(), 0);
+}
+
+#[test]
+fn an_undo_takes_back_nothing_of_another_annotator() {
+    let mut world = World::new(rules());
+    world.arrive("a").scored(0.51, 0.49).press("cat").ends();
+    world.rules.annotator = Some("ben".into());
+    world.reload().undo().expect_finished();
+    assert_eq!((world.session.undo_depth(), world.exported()["a"].as_str()), (0, "cat"));
+    world.rules.annotator = Some("ann".into());
+    world.reload().undo().expect_question("a");
+}
+
+#[test]
+fn what_is_looked_at_while_it_stops_holding_is_asked_once_it_is_left() {
+    for other in [None, Some("b")] {
+        let mut world = World::new(Rules { deliver_accepted: true, ..rules() });
+        world.arrive("a").scored(0.95, 0.05).arrive("b").scored(0.999, 0.001).open("a");
+        world.policy(accept_at(0.99)).expect_question("a");
+        assert_eq!(world.asked().why, Why::Review, "nothing moves on screen");
+        match other {
+            Some(other) => world.open(other),
+            None => world.notice(Notice::Closed),
+        };
+        assert_eq!((world.accepted(), world.session.progress().waiting), (vec!["b".to_string()], 1));
+        world.notice(Notice::Closed).expect_question("a").wait();
+        assert!(!World::current(&world.server).contains_key("a"));
+        world.check_counts();
+    }
+}
+
+#[test]
+fn a_question_that_the_model_would_settle_by_now_is_settled_when_it_is_put_off() {
+    let mut world = World::new(rules());
+    world.arrive_all([("a".into(), 0.8), ("b".into(), 0.85), ("c".into(), 0.86)]);
+    world.expect_question("a").policy(accept_at(0.82)).expect_question("a").skip().expect_question("a");
+    world.policy(accept_at(0.7)).expect_question("a").skip().expect_no_question();
+    assert_eq!(world.accepted().len(), 3);
+    world.check_counts();
 }
 
 #[test]

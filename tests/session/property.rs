@@ -29,6 +29,8 @@ enum Event {
     Attention(bool),
     WorkerLost(u8),
     NoModel,
+    OtherModel,
+    LearnerLost,
     Store(bool),
     Server(bool),
     Reload,
@@ -51,6 +53,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Attention),
         1 => any::<u8>().prop_map(Event::WorkerLost),
         1 => Just(Event::NoModel),
+        1 => Just(Event::OtherModel),
+        1 => Just(Event::LearnerLost),
         1 => any::<bool>().prop_map(Event::Store),
         1 => any::<bool>().prop_map(Event::Server),
         1 => Just(Event::Reload),
@@ -150,6 +154,14 @@ fn happen(world: &mut World, said: &mut Said, arrived: &mut u32, event: Event) {
         }
         Event::NoModel => {
             world.notice(Notice::WithoutModel);
+        }
+        Event::OtherModel => {
+            if world.session.has_model() {
+                world.takes_model(&format!("{}", world.now.0));
+            }
+        }
+        Event::LearnerLost => {
+            world.loses_learner();
         }
         Event::Store(answers) => {
             world.store_answers = answers;
@@ -267,5 +279,17 @@ proptest! {
         if deliver_accepted {
             prop_assert_eq!(World::current(&world.server), world.exported());
         }
+
+        // What the same answers teach again is no news. The first time the model may say what it did not say before.
+        let mut settled = (0, Vec::new());
+        for _ in 0..2 {
+            settled = (world.store.records.len(), world.accepted());
+            world.reload().wait();
+        }
+        let waits = world.session.progress().waiting;
+        prop_assert!(
+            waits > 0 || (world.store.records.len(), world.accepted()) == settled,
+            "{:?} in place of {:?}", (world.store.records.len(), world.accepted()), settled
+        );
     }
 }

@@ -100,7 +100,11 @@ pub fn model() -> ModelSpec {
 }
 
 pub fn learner() -> Learner {
-    Learner::new(LearnerRules {
+    Learner::new(learner_rules())
+}
+
+pub fn learner_rules() -> LearnerRules {
+    LearnerRules {
         labels: 2,
         scores: true,
         features: 2,
@@ -110,7 +114,7 @@ pub fn learner() -> Learner {
         prior: None,
         fit: FitRules::beside_a_model(),
         memory_bytes: 1 << 20,
-    })
+    }
 }
 
 pub fn rules() -> Rules {
@@ -315,11 +319,31 @@ impl World {
         self
     }
 
+    /// The learner dies.
+    pub fn loses_learner(&mut self) -> &mut Self {
+        self.learner = None;
+        self.notice(Notice::LearnerLost)
+    }
+
+    /// Another version of the model takes over, with a learner that knows nothing.
+    pub fn takes_model(&mut self, version: &str) -> &mut Self {
+        let mut other = model();
+        other.name.version = version.into();
+        self.rules.model = Some(other.clone());
+        self.learner = self.session.learns().then(learner);
+        self.notice(Notice::ModelChanged(other)).model_works()
+    }
+
     /// The page is closed and opened again: only the store is left; the same items come.
     pub fn reload(&mut self) -> &mut Self {
+        self.reload_in(1)
+    }
+
+    /// The same, with the items in so many lots, each read by the model before the next one comes.
+    pub fn reload_in(&mut self, lots: usize) -> &mut Self {
         self.visits += 1;
         self.session = Session::new(self.rules.clone(), [self.visits, 99]);
-        self.learner = self.learner.take().map(|_| learner());
+        self.learner = self.session.learns().then(learner);
         self.in_flight.clear();
         self.unanswered_commits.clear();
         self.unanswered_requests.clear();
@@ -329,8 +353,9 @@ impl World {
         self.notice(Notice::Restored(self.store.records.clone(), kept.clone()));
         self.notice(Notice::Leading(kept));
         self.notice(Notice::Started);
-        let items = self.source.iter().cloned().map(Ok).collect();
-        self.notice(Notice::Arrived(items)).model_works();
+        for lot in self.source.clone().chunks(self.source.len().div_ceil(lots).max(1)) {
+            self.notice(Notice::Arrived(lot.iter().cloned().map(Ok).collect())).model_works();
+        }
         if self.ended {
             self.notice(Notice::SourceEnded);
         }

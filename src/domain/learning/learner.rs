@@ -527,8 +527,8 @@ impl Learner {
         let error = |t: f64| {
             let judged: Vec<_> = rows()
                 .map(|row| {
-                    let (best, p) = most(&activated(row.logits, activation, t));
-                    (p, best == row.label, row.weight)
+                    let best = most(row.logits);
+                    (activated(row.logits, activation, t)[best], best == row.label, row.weight)
                 })
                 .collect();
             expected_calibration_error(&judged, BINS)
@@ -793,8 +793,9 @@ impl Learner {
             chosen.push(key);
             points.iter_mut().for_each(|(_, point, near)| *near = near.min(distance(point, &centre)));
         }
-        let rest: Vec<_> = candidates.iter().filter(|key| !chosen.contains(key)).copied().collect();
-        chosen.extend(rest.into_iter().take(count - chosen.len()));
+        let rest = candidates.iter().filter(|key| !chosen.contains(key)).copied();
+        let rest: Vec<_> = rest.take(count - chosen.len()).collect();
+        chosen.extend(rest);
         chosen
     }
 
@@ -819,11 +820,12 @@ fn checkpoint(n: usize) -> usize {
     if n > 1 { 1 << (n - 1).ilog2() } else { 0 }
 }
 
-fn most(p: &[f64]) -> (usize, f64) {
-    let mut best = (0, f64::NEG_INFINITY);
-    for (k, &p) in p.iter().enumerate() {
-        if p > best.1 {
-            best = (k, p);
+/// Where the greatest number stands; of equal ones, the first.
+fn most(of: &[f64]) -> usize {
+    let mut best = 0;
+    for (k, z) in of.iter().enumerate() {
+        if *z > of[best] {
+            best = k;
         }
     }
     best

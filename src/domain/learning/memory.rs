@@ -21,6 +21,8 @@ pub struct Memory {
     features: usize,
     budget: usize,
     rows: BTreeMap<ItemKey, Place>,
+    /// Rows that are kept beyond the budget, because they must be.
+    extra: usize,
     free: Vec<u32>,
     slabs: Vec<Slab>,
     stamp: u32,
@@ -31,6 +33,8 @@ struct Place {
     row: u32,
     /// Grows with each change, so that what was computed from a row can be known to be stale.
     stamp: u32,
+    /// Kept because it must be, not because it fitted.
+    extra: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl Memory {
             features,
             budget,
             rows: BTreeMap::new(),
+            extra: 0,
             free: Vec::new(),
             slabs: Vec::new(),
             stamp: 0,
@@ -97,15 +102,19 @@ impl Memory {
     }
 
     /// Keeps a row in place of the one that the item had. A new one that does not fit into the budget is kept
-    /// only if it `must` be. Whether it is kept now.
+    /// only if it `must` be. Whether it is kept now. What must be kept takes no room from what comes later: whether
+    /// another row fits does not depend on which items were answered.
     ///
     /// Numbers are finite; `scores` and `features` are of the memory's widths.
     pub fn keep(&mut self, key: ItemKey, scores: &[f32], features: &[f32], must: bool) -> bool {
         debug_assert!(scores.len() == self.scores && features.len() == self.features);
         let known = self.rows.get(&key).copied();
-        if known.is_none() && !must && self.used() + self.row_bytes() > self.budget {
+        let fits = (self.rows.len() - self.extra + 1) * self.row_bytes() <= self.budget;
+        if known.is_none() && !must && !fits {
             return false;
         }
+        let extra = known.map_or(!fits, |place| place.extra);
+        self.extra += usize::from(known.is_none() && extra);
         let row = known.map_or_else(|| self.room(), |place| place.row);
         let (slab, at) = (row as usize / SLAB_ROWS, row as usize % SLAB_ROWS);
         let (width, features_width) = (self.scores, self.features);
@@ -122,7 +131,7 @@ impl Memory {
             own_features.copy_from_slice(&quantised);
             slab.scale[at] = scale;
             self.stamp += 1;
-            self.rows.insert(key, Place { row, stamp: self.stamp });
+            self.rows.insert(key, Place { row, stamp: self.stamp, extra });
         }
         true
     }
@@ -143,11 +152,12 @@ impl Memory {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Says that a row need not be kept any more: it goes if the budget is exceeded.
+    /// Says that a row need not be kept any more: it goes if it would not have been kept without that.
     pub fn release(&mut self, key: ItemKey) {
-        if self.used() > self.budget
+        if self.rows.get(&key).is_some_and(|place| place.extra)
             && let Some(place) = self.rows.remove(&key)
         {
+            self.extra -= 1;
             self.free.push(place.row);
         }
     }
@@ -218,6 +228,19 @@ mod tests {
         assert_eq!((memory.get(B), memory.len()), (None, 1));
         memory.release(A);
         assert_eq!(memory.len(), 1, "what the budget allows stays");
+    }
+
+    #[test]
+    fn what_must_be_kept_for_a_while_leaves_no_trace() {
+        let row = Memory::new(1, 1, 0).row_bytes();
+        let mut memory = Memory::new(1, 1, 2 * row);
+        memory.keep(A, &[1.0], &[1.0], false);
+        memory.keep(ItemKey(7), &[1.0], &[1.0], false);
+        memory.keep(B, &[1.0], &[1.0], true);
+        // Kept since it fitted, whatever was answered meanwhile and taken back.
+        memory.release(A);
+        memory.release(B);
+        assert_eq!(memory.iter().map(|(key, _)| key).collect::<Vec<_>>(), [A, ItemKey(7)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The person's side: one question on screen, answers, second thoughts.
 
 use super::view::Answered;
-use super::{Asked, Command, Remembered, Session, Stage, Step, Why};
+use super::{Asked, CatchingUp, Command, Remembered, Session, Stage, Step, Why};
 use crate::domain::correction::{Correction, Kind, PredictionShown, Role};
 use crate::domain::ident::{RecordId, Timestamp};
 use crate::domain::item::{AsideReason, ItemKey};
@@ -33,6 +33,14 @@ impl Session {
             _ => Role::Deferred,
         };
         let shown = match role {
+            // Where some questions are checks, one that shows nothing would be known for a check; and what is held
+            // out is to be as blind as these.
+            Role::Deferred
+                if self.rules.prediction_shown == PredictionShown::Shown
+                    && self.rules.policy.has_audits() =>
+            {
+                PredictionShown::After
+            }
             Role::Deferred => self.rules.prediction_shown,
             Role::Review => PredictionShown::Shown,
             Role::Audit | Role::Manual => PredictionShown::Hidden,
@@ -57,12 +65,20 @@ impl Session {
     }
 
     /// Takes the question off the screen; one that still waits comes next. Mark and remark are kept for then.
-    fn put_back(&mut self) {
-        if let Some(asked) = self.asked.take()
-            && self.waits(asked.item)
-        {
-            self.deck.push_front(asked.item);
+    pub(super) fn put_back(&mut self, now: Timestamp) {
+        let Some(asked) = self.asked.take() else { return };
+        let item = asked.item;
+        if self.waits(item) {
+            self.deck.push_front(item);
             self.keep_draft(asked);
+        }
+        self.left(item, now);
+    }
+
+    /// What was decided of an item while it was on screen holds from now on.
+    fn left(&mut self, item: ItemKey, now: Timestamp) {
+        if self.entry(item).is_some_and(|entry| matches!(entry.stage, Stage::Waiting | Stage::Accepted)) {
+            self.decide(item, now);
         }
     }
 
@@ -180,11 +196,32 @@ impl Session {
     /// Notes a record and what is in force for its item from now on.
     pub(super) fn log_record(&mut self, correction: Option<Correction>, item: ItemKey) {
         let Some(correction) = correction else { return };
-        let in_force = self.in_force_after(&correction);
-        self.remembered.insert(correction.item_id.clone(), Remembered { record: in_force });
+        let in_force = self.note_in_force(&correction);
         self.report(&correction);
         self.log.insert(correction.id, correction);
         self.put_in_force(item, in_force);
+    }
+
+    /// Remembers what is in force for a record's item from this one on, and which accepts stay open beside it.
+    fn note_in_force(&mut self, correction: &Correction) -> Option<RecordId> {
+        let in_force = self.in_force_after(correction);
+        let before = self.remembered.get(&correction.item_id).and_then(|remembered| remembered.record);
+        let beside = match correction.kind {
+            Kind::Accepted if in_force != Some(correction.id) => Some(correction.id),
+            Kind::Undo => None,
+            _ => before.filter(|before| {
+                let accepted = self.log.get(*before).is_some_and(|record| record.kind == Kind::Accepted);
+                accepted && correction.supersedes != Some(*before)
+            }),
+        };
+        self.beside |= beside.is_some();
+        let remembered: &mut Remembered = self.remembered.entry(correction.item_id.clone()).or_default();
+        remembered.record = in_force;
+        remembered.beside.extend(beside);
+        if correction.kind == Kind::Undo {
+            remembered.beside.retain(|id| correction.supersedes != Some(*id));
+        }
+        in_force
     }
 
     /// Which record is in force for an item after this one, by the rule of `docs/backend.md`: a model never
@@ -229,14 +266,16 @@ impl Session {
         }
     }
 
-    pub(super) fn skipped(&mut self) {
+    pub(super) fn skipped(&mut self, now: Timestamp) {
         let Some(asked) = self.asked.take_if(|_| self.running) else { return };
         let Some(entry) = self.entry_mut(asked.item) else { return };
         if entry.stage == Stage::Waiting {
             entry.skips += 1;
             self.queue.put_last(asked.item);
             self.steps.push(Step::Skipped(asked.item));
+            let item = asked.item;
             self.keep_draft(asked);
+            self.left(item, now);
         }
     }
 
@@ -256,14 +295,10 @@ impl Session {
         if self.entry(item).is_none() || self.asked.as_ref().is_some_and(|asked| asked.item == item) {
             return;
         }
-        self.put_back();
+        self.put_back(now);
         self.queue.remove(item);
         self.deck.retain(|waiting| *waiting != item);
         self.put_on_screen(item, now);
-    }
-
-    pub(super) fn closed(&mut self) {
-        self.put_back();
     }
 
     pub(super) fn undone(&mut self, now: Timestamp) {
@@ -301,8 +336,7 @@ impl Session {
         let Some(tombstone) = self.tombstone(record, now) else { return };
         let Some(&item) = self.keys.get(&taken.item_id) else {
             // Answered in an earlier visit, and not among today's items so far: it will be asked when it comes.
-            let in_force = self.in_force_after(&tombstone);
-            self.remembered.insert(taken.item_id, Remembered { record: in_force });
+            self.note_in_force(&tombstone);
             self.uncommitted.insert(tombstone.id);
             self.report(&tombstone);
             self.log.insert(tombstone.id, tombstone.clone());
@@ -315,8 +349,8 @@ impl Session {
             return;
         }
         // What a head says of the item that has learned this very answer is not what the person is asked about.
-        if let Some(before) = self.entries.get_mut(item.0 as usize).and_then(|entry| entry.asked_with.take())
-        {
+        let before = self.entries.get_mut(item.0 as usize).and_then(|entry| entry.asked_with.take());
+        if let Some(before) = before.filter(|before| before.model == self.present_model()) {
             self.set_prediction(item, Some(before));
         }
         // The same item may be looked at just now: that question is void.
@@ -340,7 +374,7 @@ impl Session {
     }
 
     fn show_again(&mut self, item: ItemKey, now: Timestamp) {
-        self.put_back();
+        self.put_back(now);
         self.deck.retain(|waiting| *waiting != item);
         self.put_on_screen(item, now);
     }
@@ -377,8 +411,20 @@ impl Session {
         }
         let mut undone = Keys::<RecordId>::default();
         undone.extend(self.log.values().filter(|c| c.kind == Kind::Undo).filter_map(|c| c.supersedes));
-        let own = self.log.values().filter(|c| c.kind == Kind::Correction && !undone.contains(c.id));
+        let answers: Vec<_> = self.log.values().filter(|c| c.kind == Kind::Correction).collect();
+        // The draws of what kind of question comes go on where they were: short visits would all begin with the same.
+        self.queue.go_on_from(answers.len() as u64);
+        // Another annotator's answers are theirs.
+        let own = answers.iter().filter(|c| c.annotator == self.rules.annotator && !undone.contains(c.id));
         self.steps = own.map(|correction| Step::Answered(correction.id)).collect();
+        let answered = |record: RecordId| self.log.get(record).is_some_and(|c| c.kind == Kind::Correction);
+        for remembered in self.remembered.values_mut() {
+            remembered.unseen = remembered.record.is_some_and(answered);
+            self.unseen += usize::from(remembered.unseen);
+        }
+        if self.unseen > 0 && self.rules.model.is_some() {
+            self.catching = CatchingUp::Reading;
+        }
         self.volatile.extend(kept.volatile);
         if let Some(outbox) = &mut self.outbox {
             let about = |id| super::delivering::parcel(&self.log, id);
@@ -395,8 +441,7 @@ impl Session {
 
     fn remember(&mut self, correction: Correction) {
         self.report(&correction);
-        let in_force = self.in_force_after(&correction);
-        self.remembered.insert(correction.item_id.clone(), Remembered { record: in_force });
+        self.note_in_force(&correction);
         self.log.insert(correction.id, correction);
     }
 

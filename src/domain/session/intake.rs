@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Command, Entry, Milestone, ModelSpec, Ruling, Session, Stage, Study};
+use super::{CatchingUp, Command, Entry, Milestone, ModelSpec, Ruling, Session, Stage, Study};
 use crate::domain::correction::{Correction, Kind, PredictionSaid, PredictionShown, Role};
 use crate::domain::dispatch::{Ticket, WorkerId};
 use crate::domain::ident::{RecordId, Timestamp};
@@ -51,11 +51,13 @@ impl Session {
             policy: self.policy_version,
             since: now,
             second_look: false,
+            held: false,
         });
         self.progress.predicting += 1;
         self.recall(key);
         if self.rules.model.is_some() {
-            self.dispatcher.add(key);
+            // The learner, the promise and all that they decide wait for what was answered before.
+            if self.awaited.contains(key) { self.dispatcher.add_first(key) } else { self.dispatcher.add(key) }
         } else {
             self.decide(key, now);
         }
@@ -64,11 +66,20 @@ impl Session {
     /// Brings an item to the state in which an earlier visit left it.
     fn recall(&mut self, key: ItemKey) {
         let Some(id) = self.entry(key).map(|entry| entry.item.id.clone()) else { return };
-        let Some(record) = self.remembered.get(&id).and_then(|remembered| remembered.record) else { return };
+        let Some(remembered) = self.remembered.get_mut(&id) else { return };
+        let seen = std::mem::take(&mut remembered.unseen);
+        self.unseen -= usize::from(seen);
+        let Some(record) = remembered.record else { return };
         let Some(correction) = self.log.get(record) else { return };
         let answered = correction.kind == Kind::Correction;
         self.put_in_force(key, Some(record));
         if answered {
+            if self.rules.model.is_some() {
+                self.awaited.insert(key);
+                if seen {
+                    self.catching = CatchingUp::Reading;
+                }
+            }
             self.move_to(key, Stage::Answered);
         }
     }
@@ -87,23 +98,25 @@ impl Session {
         let results = given.into_iter().map(|key| (key, said.remove(key).unwrap_or_else(forgotten)));
         let mut predicted = Vec::new();
         for (key, result) in results {
+            self.awaited.remove(key);
             match result {
                 Ok(Some(prediction)) => {
                     self.set_prediction(key, Some(prediction));
-                    self.came_late(key);
+                    self.came_late(key, true);
                     self.said_anew(key);
                     predicted.push(key);
                 }
-                Ok(None) => self.came_late(key),
-                Err(Failed::Unreadable(reason)) => {
-                    self.unreadable(key, reason);
+                Ok(None) => {
+                    self.came_late(key, false);
+                    self.unsaid(key, None);
+                }
+                Err(Failed::Unreadable(reason)) if self.is_new(key) => {
+                    self.put_aside(key, reason);
                     continue;
                 }
-                Err(Failed::Unpredictable(why)) => {
-                    if let Some(entry) = self.entry_mut(key) {
-                        entry.unpredictable = Some(why);
-                    }
-                }
+                // An answer that the person gave earlier stands, whatever becomes of the picture.
+                Err(Failed::Unreadable(_)) => self.unsaid(key, Some("it could not be read again".into())),
+                Err(Failed::Unpredictable(why)) => self.unsaid(key, Some(why)),
             }
             self.decide(key, now);
         }
@@ -111,8 +124,30 @@ impl Session {
         self.tell(Milestone::Predicted, predicted);
     }
 
-    pub(super) fn set_prediction(&mut self, key: ItemKey, prediction: Option<Prediction>) {
+    /// The model has no word for an item. What another one said of it does not hold any more.
+    fn unsaid(&mut self, key: ItemKey, why: Option<Arc<str>>) {
+        let present = self.present_model();
+        let Some(entry) = self.entry_mut(key) else { return };
+        if entry.prediction.is_none_or(|said| said.model != present) {
+            entry.unpredictable = why;
+            self.set_prediction(key, None);
+            self.said_anew(key);
+        }
+    }
+
+    /// The place of the model that predicts now, among all that there were.
+    #[allow(clippy::cast_possible_truncation)]
+    pub(super) fn present_model(&self) -> u16 {
+        (self.models.len() - 1) as u16
+    }
+
+    pub(super) fn set_prediction(&mut self, key: ItemKey, mut prediction: Option<Prediction>) {
+        let model = self.present_model();
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
+        if let Some(said) = &mut prediction {
+            said.model = model;
+            entry.unpredictable = None;
+        }
         let before = std::mem::replace(&mut entry.prediction, prediction);
         if let Some(before) = before {
             self.coverage.remove(before.confidence.get());
@@ -122,12 +157,9 @@ impl Session {
         }
     }
 
-    fn unreadable(&mut self, key: ItemKey, reason: AsideReason) {
-        let Some(entry) = self.entry(key) else { return };
-        // An answer that the person gave earlier stands, whatever becomes of the picture.
-        if entry.stage == Stage::Predicting {
-            self.put_aside(key, reason);
-        }
+    /// Whether nothing is known of an item so far.
+    fn is_new(&self, key: ItemKey) -> bool {
+        self.entry(key).is_some_and(|entry| entry.stage == Stage::Predicting)
     }
 
     pub(super) fn put_aside(&mut self, key: ItemKey, reason: AsideReason) {
@@ -149,9 +181,8 @@ impl Session {
 
     pub(super) fn worker_lost(&mut self, worker: WorkerId, now: Timestamp) {
         for key in self.dispatcher.lost(worker) {
-            if let Some(entry) = self.entry_mut(key) {
-                entry.unpredictable = Some("the model failed on it twice".into());
-            }
+            self.awaited.remove(key);
+            self.unsaid(key, Some("the model failed on it twice".into()));
             self.decide(key, now);
         }
         if self.dispatcher.gave_up() {
@@ -167,6 +198,9 @@ impl Session {
         self.rules.model = None;
         self.learning = None;
         self.target_changed(None);
+        self.awaited.clear();
+        // What waited for it is settled by what it had said.
+        self.catch_up();
         for key in self.keys_where(|entry| entry.stage == Stage::Predicting) {
             self.decide(key, now);
         }
@@ -180,16 +214,19 @@ impl Session {
 
     /// A model that takes over predicts everything again, the answered included: the learner needs their numbers.
     pub(super) fn model_changed(&mut self, model: ModelSpec, now: Timestamp) {
-        self.model_name = model.name.clone();
+        self.models.push(model.name.clone());
+        self.trusted = self.present_model();
         self.rules.model = Some(model);
         self.dispatcher.take_waiting();
         for order in self.dispatcher.restart() {
             self.command(Command::Worker(order));
         }
-        for key in self.keys_where(|entry| entry.stage != Stage::Aside) {
-            self.dispatcher.add(key);
-        }
+        let answered = self.read_again();
+        let others = self.keys_where(|entry| !matches!(entry.stage, Stage::Aside | Stage::Answered));
+        answered.into_iter().chain(others).for_each(|key| self.dispatcher.add(key));
         self.entries.iter_mut().for_each(|entry| entry.asked_with = None);
+        // What the one before had earned it did not.
+        self.promise.iter_mut().for_each(super::promise::Promise::reckon_again);
         // It may have been given up, with the model before.
         self.dispatcher.run(self.running, now);
         self.teach_again();
@@ -207,8 +244,9 @@ impl Session {
 
     pub(super) fn policy_changed(&mut self, policy: Policy) {
         self.rules.policy = policy;
-        self.policy_version += 1;
-        self.redecided = 0;
+        self.set_checks_aside();
+        self.promise.iter_mut().for_each(super::promise::Promise::reckon_again);
+        self.decide_all();
         // Whether there are checks decides what other answers are good for.
         for key in self.keys_where(|entry| entry.stage == Stage::Answered) {
             self.study(key);
@@ -223,7 +261,7 @@ impl Session {
             self.redecided += 1;
             let entry = &self.entries[index];
             let stale = entry.policy != self.policy_version;
-            if stale && matches!(entry.stage, Stage::Waiting | Stage::Accepted) {
+            if stale && (entry.held || matches!(entry.stage, Stage::Waiting | Stage::Accepted)) {
                 #[allow(clippy::cast_possible_truncation)]
                 self.decide(ItemKey(index as u32), now);
             }
@@ -243,13 +281,30 @@ impl Session {
 
     /// Decides on an item that nobody has answered, and puts it where it belongs.
     pub(super) fn decide(&mut self, key: ItemKey, now: Timestamp) {
-        let version = self.policy_version;
+        let Some(entry) = self.entry(key) else { return };
+        let decision = self.judge(entry);
+        let record = entry.record.and_then(|record| self.log.get(record));
+        let recorded = record.is_some_and(|record| record.kind == Kind::Accepted);
+        let (version, catches_up) = (self.policy_version, self.catches_up());
+        let (trusted, predicts) = (self.trusted, self.rules.model.is_some());
         let Some(entry) = self.entries.get_mut(key.0 as usize) else { return };
-        let decision = self.rules.policy.decide(&entry.item, entry.prediction.as_ref());
-        entry.decision = Some(decision);
         entry.policy = version;
-        // What is on screen stays there: nothing moves under the person's hand.
+        entry.held = false;
+        let accepted = entry.stage == Stage::Accepted;
+        // A model that was there before is believed in what it had settled until the present one has its say.
+        let former = predicts && entry.prediction.is_some_and(|said| said.model < trusted);
+        if accepted && former {
+            return;
+        }
         let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == key);
+        let open = !matches!(entry.stage, Stage::Answered | Stage::Aside);
+        let by_model = decision.outcome == Outcome::Accept || recorded || accepted;
+        if catches_up && open && !on_screen && by_model {
+            entry.held = true;
+            return;
+        }
+        entry.decision = Some(decision);
+        // What is on screen stays there: nothing moves under the person's hand.
         if on_screen && entry.stage == Stage::Predicting {
             self.deferred_now.push(key);
             self.take_back_accepts(key, now);
@@ -258,7 +313,6 @@ impl Session {
         if on_screen || matches!(entry.stage, Stage::Answered | Stage::Aside) {
             return;
         }
-        let accepted = entry.stage == Stage::Accepted;
         if decision.outcome == Outcome::Accept {
             if !accepted {
                 entry.since = now;
@@ -363,6 +417,30 @@ impl Session {
             self.unsent_accepts.push(tombstone.clone());
             self.log_record(Some(tombstone), key);
         }
+        if self.beside {
+            self.take_back_beside(key, now);
+        }
+    }
+
+    /// Accepts that are linked to none of those, another tab's for example, would take their place.
+    fn take_back_beside(&mut self, key: ItemKey, now: Timestamp) {
+        let id = self.entry(key).map(|entry| entry.item.id.clone());
+        let remembered = id.and_then(|id| self.remembered.get_mut(&id));
+        let Some(beside) = remembered.map(|remembered| std::mem::take(&mut remembered.beside)) else {
+            return;
+        };
+        for record in beside {
+            let mut next = Some(record);
+            while let Some(record) = next.take().and_then(|record| self.log.get(record))
+                && record.kind == Kind::Accepted
+            {
+                next = record.supersedes;
+                let Some(mut tombstone) = self.tombstone(record.id, now) else { break };
+                tombstone.annotator = None;
+                self.unsent_accepts.push(tombstone.clone());
+                self.log_record(Some(tombstone), key);
+            }
+        }
     }
 
     /// Stores what the model settled since the last time, all at once.
@@ -385,16 +463,26 @@ impl Session {
             margin: prediction.margin,
             entropy: prediction.entropy,
             top: prediction.top().iter().map(|&(label, p)| (name(label), p)).collect(),
-            model: self.model_name.clone(),
+            model: self.models.get(usize::from(prediction.model)).cloned().unwrap_or_default(),
             head_version: prediction.head_version,
         }
     }
 
-    /// What the present policy says of an item, also of one whose turn to be decided anew has not come.
+    /// What the present policy says of an item. Only the present model, as the checks know it, settles anything.
+    fn judge(&self, entry: &Entry) -> Decision {
+        let mut decision = self.rules.policy.decide(&entry.item, entry.prediction.as_ref());
+        let trusted = entry.prediction.is_none_or(|said| said.model == self.trusted);
+        if decision.outcome == Outcome::Accept && !trusted {
+            decision.outcome = Outcome::Defer;
+        }
+        decision
+    }
+
+    /// The same, also of one whose turn to be decided anew has not come.
     pub(super) fn decision_of(&self, entry: &Entry) -> Option<Decision> {
         let made = entry.decision?;
         let stale = entry.policy != self.policy_version;
-        Some(if stale { self.rules.policy.decide(&entry.item, entry.prediction.as_ref()) } else { made })
+        Some(if stale { self.judge(entry) } else { made })
     }
 
     /// The same in words.

@@ -1,8 +1,8 @@
 //! The cycle's other half: answers go to the learner, its lessons come back to every item.
 
-use super::{Command, Milestone, Session, Stage};
+use super::{CatchingUp, Command, Milestone, Session, Stage};
 use crate::domain::correction::{Correction, Kind, Role};
-use crate::domain::ident::{RecordId, Timestamp};
+use crate::domain::ident::{RecordId, Timestamp, hash};
 use crate::domain::item::ItemKey;
 use crate::domain::label::LabelId;
 use crate::domain::learning::learner::{Lesson, Use};
@@ -97,6 +97,15 @@ impl Learning {
     pub(super) fn rescoring(&self) -> bool {
         !self.fresh.is_empty()
     }
+
+    pub(super) fn has_answers(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// Has the learner refit although it was told nothing new.
+    pub(super) fn refit(&mut self) {
+        self.changed = true;
+    }
 }
 
 impl Session {
@@ -115,6 +124,10 @@ impl Session {
                 record.is_some_and(|record| learning.newest.is_some_and(|newest| record < newest));
             learning.newest = learning.newest.max(record);
             learning.slips.retain(|slip| slip.item != item);
+            if now.is_none() {
+                // Should it be answered again, its numbers may be lacking again.
+                learning.again.remove(item);
+            }
             self.command(Command::Study(Study::Answer(item, now)));
         }
     }
@@ -152,7 +165,11 @@ impl Session {
         let (checked, entry) = (self.rules.policy.has_audits(), self.entry(item));
         checked
             && self.promise.is_none()
-            && entry.is_some_and(|entry| learning.rules.hold_out.holds(&entry.item.id))
+            && entry.is_some_and(|entry| {
+                // Another draw than that of a sample under the same seed, which has taken its items out.
+                let Sampling { share, seed } = learning.rules.hold_out;
+                Sampling { share, seed: hash(seed, "hold-out") }.holds(&entry.item.id)
+            })
     }
 
     /// The share of what would be accepted that is checked, as far as the policy says it in so many words.
@@ -173,9 +190,13 @@ impl Session {
     }
 
     /// An answered item's numbers came after the learner was told of the answer.
-    pub(super) fn came_late(&mut self, item: ItemKey) {
+    pub(super) fn came_late(&mut self, item: ItemKey, predicted: bool) {
         if let Some(learning) = &mut self.learning {
             learning.changed |= learning.told.contains_key(item);
+            // They are kept now. Of numbers that say nothing this is not known: they are read again once only.
+            if predicted {
+                learning.again.remove(item);
+            }
         }
     }
 
@@ -187,10 +208,12 @@ impl Session {
         learning.changed |= learning.told.is_empty();
     }
 
-    /// Has the learner refit once something changed and the refit before is done.
+    /// Has the learner refit once something changed, the refit before is done and all that it said is taken over: it
+    /// says only what is new.
     pub(super) fn learn(&mut self) {
         let ready = self.running && self.rules.model.is_some();
-        let due = |learning: &&mut Learning| ready && !learning.busy && learning.changed;
+        let due =
+            |learning: &&mut Learning| ready && !learning.busy && learning.changed && !learning.rescoring();
         let Some(learning) = self.learning.as_mut().filter(due) else { return };
         learning.changed = false;
         learning.busy = true;
@@ -201,6 +224,9 @@ impl Session {
             for (item, told) in told {
                 self.command(Command::Study(Study::Answer(item, Some(told))));
             }
+        }
+        if self.catching == CatchingUp::Due {
+            self.catching = CatchingUp::Fitting;
         }
         self.command(Command::Study(Study::Learn));
     }
@@ -233,6 +259,9 @@ impl Session {
         if let Some(learning) = &mut self.learning {
             learning.first = spread;
         }
+        if self.catching == CatchingUp::Fitting {
+            self.catching = CatchingUp::Rescoring;
+        }
         // The promise is reckoned on the new head before any item is decided by it.
         self.reckon();
         self.command(Command::Tell(Milestone::Progressed));
@@ -245,7 +274,7 @@ impl Session {
             let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == *key);
             let placed = on_screen || self.deck.contains(key) || self.queue.is_last(*key);
             let waits = entry.stage == Stage::Waiting && !placed;
-            if waits && !self.is_check(*key) {
+            if waits && !self.is_check(*key) && !self.is_held_out(*key) {
                 let id = entry.item.id.clone();
                 #[allow(clippy::cast_precision_loss)]
                 let doubt = Doubt(1.0 - 0.4 * rank as f32 / items.len() as f32);
@@ -265,7 +294,9 @@ impl Session {
         let slice = learning.fresh.split_off(left);
         for (key, prediction) in slice.into_iter().rev() {
             self.set_prediction(key, prediction);
-            if self.entry(key).is_some_and(|entry| matches!(entry.stage, Stage::Waiting | Stage::Accepted)) {
+            let decided =
+                |entry: &super::Entry| entry.held || matches!(entry.stage, Stage::Waiting | Stage::Accepted);
+            if self.entry(key).is_some_and(decided) {
                 self.decide(key, now);
             }
         }
@@ -290,10 +321,22 @@ impl Session {
         }
     }
 
-    /// The learner is gone: what it said stays, nothing new comes.
+    /// The learner is gone: what it said stays, nothing new comes. What is read from now on is the model's own word, of
+    /// which no check has shown anything: it is settled by nobody but the person.
     pub(super) fn learner_lost(&mut self) {
-        self.learning = None;
         self.heard = false;
+        let Some(learning) = self.learning.take() else { return };
+        // One head has spoken of all that was read before.
+        for (key, prediction) in learning.fresh.into_iter().rev() {
+            self.set_prediction(key, prediction);
+        }
+        self.entries.iter_mut().for_each(|entry| entry.asked_with = None);
+        // As long as it had said nothing there is only the model's own word.
+        if learning.lesson.is_some() || self.promise.is_some() {
+            self.models.push(self.model_name().clone());
+        }
+        self.promise.iter_mut().for_each(super::promise::Promise::reckon_again);
+        self.decide_all();
     }
 
     /// The last refit in figures, once there was one.

@@ -7,6 +7,7 @@
 //! ```
 
 mod asking;
+mod catching;
 mod delivering;
 mod intake;
 mod learning;
@@ -18,16 +19,17 @@ use std::sync::Arc;
 
 use super::correction::{Correction, ModelName, PredictionShown, Role};
 use super::dispatch::{DispatchRules, Dispatcher, Order, Ticket, WorkerId};
-use super::ident::{BatchId, Chance, RecordId, Timestamp};
+use super::ident::{BatchId, Chance, RecordId, Timestamp, hash};
 use super::item::{Aside, AsideReason, Failed, Item, ItemKey};
 use super::label::{Label, LabelId, LabelSet};
 use super::outbox::{Batch, DeliveryRules, Errand, Outbox, Reply};
-use super::policy::{Decision, Outcome, Policy, Reason};
+use super::policy::{Condition, Decision, Outcome, Policy, Reason};
 use super::prediction::{Activation, Prediction, ScoreScale, Temperature};
 use super::progress::{Coverage, Pace, Progress};
 use super::queue::{Queue, Strategy};
 use super::sorted::{Keys, Sorted};
 
+use catching::CatchingUp;
 use learning::Learning;
 use promise::Promise;
 
@@ -130,6 +132,8 @@ pub enum Notice {
     WorkerReady(WorkerId),
     /// A worker is gone or does not answer.
     WorkerLost(WorkerId),
+    /// A worker answered, and the learner is asked what it makes of that; [`Notice::Predicted`] follows.
+    Returned(WorkerId, Ticket),
     /// A worker answered: what the model says, nothing as long as a model that starts from nothing has too few
     /// answers, or why there is no prediction.
     Predicted {
@@ -291,6 +295,8 @@ struct Entry {
     since: Timestamp,
     /// It was settled, and a newer head doubts it.
     second_look: bool,
+    /// Read, and not decided until the answers of earlier visits have had their say.
+    held: bool,
 }
 
 /// What the policy says of an item, in words.
@@ -326,14 +332,27 @@ enum Step {
 #[derive(Clone, Debug, Default)]
 struct Remembered {
     record: Option<RecordId>,
+    /// Accepts that no other names and that are not in force here: another tab's, or this one's beside it. Without
+    /// this one they would be.
+    beside: Vec<RecordId>,
+    /// Answered in an earlier visit, and not among today's items so far.
+    unseen: bool,
 }
 
 /// One person, one model, one stream of items.
 #[derive(Debug)]
 pub struct Session {
     rules: Rules,
-    /// Of the model that made the predictions, also when it is lost.
-    model_name: ModelName,
+    /// Of the models that made the predictions, the present one last, also when it is lost. A model that lost its
+    /// learner has another place from then on.
+    models: Vec<ModelName>,
+    /// Only what this one says may be settled.
+    trusted: u16,
+    catching: CatchingUp,
+    /// Items with an answer that the model has not read since.
+    awaited: Keys<ItemKey>,
+    /// How many of the answers of earlier visits are of items that have not come yet.
+    unseen: usize,
     chance: Chance,
     running: bool,
     visible: bool,
@@ -359,6 +378,8 @@ pub struct Session {
     steps: Vec<Step>,
     log: Sorted<RecordId, Correction>,
     remembered: HashMap<Arc<str>, Remembered>,
+    /// Some item has accepts beside the one in force.
+    beside: bool,
     uncommitted: Keys<RecordId>,
     volatile: Keys<RecordId>,
     outbox: Option<Outbox>,
@@ -366,6 +387,8 @@ pub struct Session {
     /// Whether the learner is there to hear of records: beside every model, for the figures.
     heard: bool,
     promise: Option<Promise>,
+    /// The configured checks, while a target has its own.
+    own_checks: Option<Condition>,
     policy_version: u32,
     /// Entries before this one are decided by the present policy.
     redecided: usize,
@@ -379,10 +402,16 @@ pub struct Session {
 impl Session {
     /// A session that does nothing before [`Notice::Started`]; `seed` are 128 random bits.
     #[must_use]
-    pub fn new(rules: Rules, seed: [u64; 2]) -> Self {
+    pub fn new(mut rules: Rules, seed: [u64; 2]) -> Self {
+        // Other draws than those of a sample under the same seed: its items would all come first, or last.
+        rules.seed = hash(rules.seed, "queue");
         Self {
             chance: Chance::new(seed),
-            model_name: rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
+            models: vec![rules.model.as_ref().map(|model| model.name.clone()).unwrap_or_default()],
+            trusted: 0,
+            catching: CatchingUp::Done,
+            awaited: Keys::default(),
+            unseen: 0,
             running: false,
             visible: true,
             sources: 1,
@@ -404,12 +433,14 @@ impl Session {
             steps: Vec::new(),
             log: Sorted::default(),
             remembered: HashMap::new(),
+            beside: false,
             uncommitted: Keys::default(),
             volatile: Keys::default(),
             outbox: rules.delivery.map(Outbox::new),
             learning: rules.learning.filter(|_| rules.model.is_some()).map(Learning::new),
             heard: rules.model.is_some(),
             promise: rules.target.clone().filter(|_| rules.model.is_some()).map(Promise::new),
+            own_checks: None,
             policy_version: 0,
             redecided: 0,
             unsent_accepts: Vec::new(),
@@ -437,6 +468,7 @@ impl Session {
                 self.tell_ready();
             }
             Notice::WorkerLost(worker) => self.worker_lost(worker, now),
+            Notice::Returned(worker, ticket) => self.dispatcher.returned(worker, ticket, now),
             Notice::Predicted { worker, ticket, results } => self.predicted(worker, ticket, results, now),
             Notice::Learned(learned) => self.learned(*learned),
             Notice::LearnerLost => self.learner_lost(),
@@ -444,7 +476,7 @@ impl Session {
             Notice::ModelChanged(model) => self.model_changed(model, now),
             Notice::WithoutModel => self.without_model(now),
             Notice::Answered(label) => self.answered(label, now),
-            Notice::Skipped => self.skipped(),
+            Notice::Skipped => self.skipped(now),
             Notice::Undone => self.undone(now),
             Notice::Flagged(flagged) => self.asked.iter_mut().for_each(|asked| asked.flagged = flagged),
             Notice::Noted(note) => {
@@ -453,7 +485,7 @@ impl Session {
             }
             Notice::Opened(item) => self.opened(item, now),
             Notice::Unseen(reason) => self.unseen(reason),
-            Notice::Closed => self.closed(),
+            Notice::Closed => self.put_back(now),
             Notice::Reviewed(item, label) => self.reviewed(item, label, now),
             Notice::Committed(ids, durable) => self.committed(ids, durable),
             Notice::Frozen(batch) => self.outbox.iter_mut().for_each(|outbox| outbox.frozen(batch)),
@@ -503,8 +535,12 @@ impl Session {
             self.command(Command::Worker(Order::Stop(worker)));
             self.worker_lost(worker, now);
         }
+        self.catch_up();
         self.keep_promise();
         self.rescore(now);
+        // Once everything is rescored, what was held is decided.
+        self.catch_up();
+        self.keep_promise();
         self.redecide(now);
         self.tell_decisions();
         self.flush_accepts();

@@ -1,6 +1,6 @@
 //! A target in place of a threshold: the threshold is found on blind checks, and given up when they say so.
 
-use super::{Session, Stage};
+use super::{CatchingUp, Session, Stage};
 use crate::domain::correction::{Correction, Kind, Role};
 use crate::domain::ident::RecordId;
 use crate::domain::label::LabelId;
@@ -122,6 +122,10 @@ impl Promise {
             audits: Default::default(),
         }
     }
+
+    pub(super) fn reckon_again(&mut self) {
+        self.stale = true;
+    }
 }
 
 impl Session {
@@ -201,16 +205,28 @@ impl Session {
         }
         let all_blind = Some(Sampling { share: 1.0, seed: promise.rules.seed });
         let everything = Policy { blind: all_blind, ..self.rules.policy.clone() };
-        let mut evidence = Vec::new();
+        let (mut evidence, mut unread) = (Vec::new(), 0_usize);
         for (record, &item) in
             promise.audits.iter().filter(|(record, _)| void.is_none_or(|void| *record >= void))
         {
             let (Some(entry), Some(check)) = (self.entry(item), self.log.get(record)) else { continue };
-            let Some(prediction) = entry.prediction.filter(|_| Self::is_of_target(check)) else { continue };
-            // What a rule gives to the person by now is none of what the promise is about.
-            if everything.decide(&entry.item, Some(&prediction)).outcome != Outcome::Audit {
+            if !Self::is_of_target(check) {
                 continue;
             }
+            // The word of another model, or of one without its learner, says nothing of the one that is judged.
+            let said = entry.prediction.filter(|said| said.model == self.trusted);
+            // What a rule gives to the person by now is none of what the promise is about.
+            if everything.decide(&entry.item, said.as_ref()).outcome != Outcome::Audit {
+                continue;
+            }
+            let Some(prediction) = said else {
+                unread += 1;
+                // Which answers a look counts does not depend on what could be read. The model settles no such item.
+                if promise.rules.looks == Looks::Any {
+                    evidence.push((LabelId(u16::MAX), Audit { confidence: 0.0, right: false }));
+                }
+                continue;
+            };
             let right =
                 check.answer.as_ref().and_then(|id| self.rules.labels.find(id)) == Some(prediction.label());
             evidence.push((prediction.label(), Audit { confidence: prediction.confidence.get(), right }));
@@ -246,6 +262,15 @@ impl Session {
             let verdict = looks.certify(&all, &target);
             (verdict, at(&verdict), Vec::new())
         };
+        // Before all earlier checks are read again, those that are would be a part that nobody drew.
+        let held = self.catching < CatchingUp::Rescoring;
+        let (verdict, threshold, own) = if held {
+            let errors = evidence.iter().filter(|(_, audit)| !audit.right).count();
+            shown.clear();
+            (Verdict::NotYet { audits: evidence.len(), errors, needed: unread.max(1) }, NOTHING, Vec::new())
+        } else {
+            (verdict, threshold, own)
+        };
         let earned = threshold != NOTHING || own.iter().any(|(_, threshold)| *threshold != NOTHING);
         let sampling = promise.rules.sampling(earned);
         let answered = promise.audits.len();
@@ -253,7 +278,9 @@ impl Session {
             let was_earned = matches!(promise.verdict, Verdict::Earned { .. });
             let is_earned = matches!(verdict, Verdict::Earned { .. });
             // Taking a check back takes away what it had earned, and breaks nothing.
-            promise.lost = !is_earned && (promise.lost || was_earned && answered >= promise.answered);
+            // Nor has another model broken what the one before it had earned.
+            promise.lost =
+                !is_earned && (promise.lost || !held && was_earned && answered >= promise.answered);
             promise.verdict = verdict;
             promise.groups = shown;
             promise.evidence = monitor.evidence();
@@ -266,8 +293,7 @@ impl Session {
             policy.accept_at = threshold;
             policy.accept_at_label = own;
             policy.blind = Some(sampling);
-            self.policy_version += 1;
-            self.redecided = 0;
+            self.decide_all();
         }
     }
 
@@ -294,13 +320,28 @@ impl Session {
         self.promise.as_ref().map(|promise| &promise.rules)
     }
 
+    /// A target takes the place of the configured checks, for as long as it is there.
+    pub(super) fn set_checks_aside(&mut self) {
+        if self.promise.is_some() {
+            self.own_checks = self.rules.policy.audit_when.take().or_else(|| self.own_checks.take());
+        }
+    }
+
     /// Another target, or a threshold again.
     pub(super) fn target_changed(&mut self, rules: Option<TargetRules>) {
-        let none = rules.is_none();
         self.promise = rules.filter(|_| self.rules.model.is_some()).map(Promise::new);
-        if none {
+        if self.promise.is_none() {
             self.rules.policy.blind = None;
             self.queue.set_check_share(None);
+            if self.own_checks.is_some() {
+                self.rules.policy.audit_when = self.own_checks.take();
+                self.decide_all();
+            }
+        } else {
+            self.set_checks_aside();
+            if self.unseen > 0 && self.sources > 0 || !self.awaited.is_empty() {
+                self.catching = CatchingUp::Reading;
+            }
         }
         // What an answer is good for depends on how the checks are drawn.
         for key in self.keys_where(|entry| entry.stage == Stage::Answered) {

@@ -168,7 +168,7 @@ impl Session {
     /// Of the model that made the predictions.
     #[must_use]
     pub fn model_name(&self) -> &ModelName {
-        &self.model_name
+        &self.models[self.models.len() - 1]
     }
 
     /// Whether a model predicts.
