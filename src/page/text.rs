@@ -432,7 +432,7 @@ pub static ENGLISH: Words = Words {
     cause_unreachable: "Nobody answers there: check the name and the port, that the server runs, and its certificate by opening the address in a tab of its own.",
     cause_tls: "No secure connection: either http and https are mixed up in the address, or the server's certificate is not valid.",
     cause_timed_out: "The server takes the connection and does not answer in time.",
-    cause_redirect: "The server sends the request on to another address: give that one, or set delivery.redirect to “follow”.",
+    cause_redirect: "The server sends the request on to another address: give that one.",
     cause_preflight: "The server refuses the browser's CORS preflight: answer OPTIONS by 2xx, without asking for a log-in, and allow this origin and the headers.",
     cause_headers: "The server's CORS preflight does not allow these headers: add {why} to Access-Control-Allow-Headers.",
     cause_method_not_allowed: "The server's CORS preflight does not allow the method: add it to Access-Control-Allow-Methods, and this origin.",
@@ -515,7 +515,7 @@ pub static ENGLISH: Words = Words {
     without_model: "Go on without the model",
 
     no_learner: "The model no longer learns",
-    no_learner_hint: "It stays as good as it is now, and nothing is lost. Reload the page to go on learning.",
+    no_learner_hint: "What it has settled stays, and nothing is lost. What it reads from now on is for you to answer. Reload the page to go on learning.",
     newer_model: "A newer model is there, version {version}.",
     newer_model_hint: "Your answers stay; everything is read again in the background.",
     take_newer: "Use it",
