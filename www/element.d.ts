@@ -82,7 +82,9 @@ export class HitlLabeler extends HTMLElement {
    * the element starts anew with it, without what was added or dropped. What can be read once only (a generator, a
    * ReadableStream) is read once, and kept for when the element starts anew.
    */
-  items: Items | null | undefined;
+  get items(): Items | null | undefined;
+  /** A text is the address, as the attribute has it. */
+  set items(value: Items | string | null | undefined);
   /**
    * Gives the token that `delivery.authorization` puts into a header: before the first request, when the server no
    * longer takes the last one, and when the person asks. What it gives stays in memory. Without one, sending waits.
@@ -105,7 +107,7 @@ export class HitlLabeler extends HTMLElement {
   readonly kernels: { purpose: string; name: string }[];
   /** How many items each threshold (default 0.50 to 1.00 in hundredths) would settle. */
   coverage(at?: number[]): { predicted: number; settled: number[]; accept_at: number | null } | null;
-  /** As pause(), undo() and addItems(): called before the element has started, it waits for that. */
+  /** As pause(), undo() and addItems(): called before the element has started, it waits for that. Holds after a restart, too. */
   start(): void;
   pause(): void;
   undo(): void;

@@ -185,6 +185,7 @@ export class HitlLabeler extends Base {
   #items; // as they were set
   #source; // the same, to be read as often as it takes
   #added = []; // what came besides (addItems, dropped files), shared with Rust: a restart reads it again
+  #running; // as start() or pause() said it last; undefined: as configured
   #target; // asked for in place of the configured one; null: the threshold
   #authorize;
   #pending = []; // calls made before the Wasm was there
@@ -261,6 +262,8 @@ export class HitlLabeler extends Base {
     return this.#items;
   }
   set items(value) {
+    // Frameworks write an attribute's text here.
+    if (typeof value === "string") return this.setAttribute("items", value);
     const isNew = (value ?? null) !== (this.#items ?? null);
     this.#items = value;
     if (!isNew) return;
@@ -287,7 +290,8 @@ export class HitlLabeler extends Base {
 
   /** The least confidence at which the model settles an item alone; changes at once. */
   get acceptAt() {
-    return this.coverage([])?.accept_at;
+    const at = this.coverage([])?.accept_at;
+    return typeof at === "number" ? Number(at.toPrecision(7)) : at; // what was set, not the nearest of 32 bits
   }
   set acceptAt(value) {
     if (isNone(value)) return this.removeAttribute("accept-at");
@@ -331,12 +335,11 @@ export class HitlLabeler extends Base {
     return this.#mounted?.coverage(at) ?? null;
   }
 
-  // These two speak of what is to come: one that is about to be mounted anew hears of it then.
   start() {
-    this.#tell((mounted) => mounted.start(), this.#scheduled);
+    this.#run(true);
   }
   pause() {
-    this.#tell((mounted) => mounted.pause(), this.#scheduled);
+    this.#run(false);
   }
   undo() {
     this.#tell((mounted) => mounted.undo());
@@ -378,9 +381,20 @@ export class HitlLabeler extends Base {
     return this.#ask("download", (mounted) => mounted.download(format === "csv", save));
   }
 
+  /** Predicts and asks, or not, from now on and after each restart. */
+  #run(running) {
+    this.#running = running;
+    // One that is about to be mounted anew hears of it then.
+    if (!this.#scheduled) this.#resume();
+  }
+
+  #resume() {
+    if (this.#running !== undefined) this.#mounted?.[this.#running ? "start" : "pause"]();
+  }
+
   /** Has it done now, or as soon as there is somebody to do it, however long that takes. */
-  #tell(deed, later = false) {
-    if (this.#mounted && !later) deed(this.#mounted);
+  #tell(deed) {
+    if (this.#mounted) deed(this.#mounted);
     else this.#pending.push({ run: deed });
   }
 
@@ -457,6 +471,7 @@ export class HitlLabeler extends Base {
       project: this.#project(attributes, config),
     });
     if (this.#target !== undefined) this.#mounted.setTarget(this.#target ?? undefined);
+    this.#resume();
     for (const { run } of this.#pending.splice(0)) run(this.#mounted);
   }
 

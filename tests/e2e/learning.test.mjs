@@ -350,7 +350,7 @@ test("a target that the host page sets outlives a new configuration, until a thr
   // The attribute now stands beside the configured target: the threshold was the last word.
   await labeler.run((element) => void (element.config = { annotator: "eve" }));
   await labeler.asked();
-  await until(async () => (await labeler.run((element) => element.acceptAt)) === Math.fround(0.8), "the threshold is in force");
+  await until(async () => (await labeler.run((element) => element.acceptAt)) === 0.8, "the threshold is in force");
   assert.equal(await target(), null);
   // A framework that clears the property or the attribute means none, not the threshold 0.
   for (const none of [null, "", undefined]) {

@@ -70,6 +70,10 @@ test("a framework that sets every property at each event starts nothing anew", a
   });
   await settle(other);
   assert.equal(await starts(other), once);
+  // What a framework writes for the attribute is the attribute.
+  server.route("/others.json", rows(2, "other"));
+  await other.run((element) => (element.items = "/others.json"));
+  await other.asked(({ item }) => item.startsWith("other"));
 });
 
 test("a configuration that was changed in place counts when it is set, and one that is none is told", async () => {
@@ -249,6 +253,11 @@ test("what is asked of an element that is not in the page is refused in words, w
     element.setAttribute("annotator", "ada");
     element.start();
   });
+  await labeler.asked();
+  // And it stays started.
+  const before = await starts(labeler);
+  await labeler.run((element) => element.setAttribute("annotator", "eve"));
+  await until(async () => (await starts(labeler)) > before, "it has started anew");
   await labeler.asked();
   await labeler.page.evaluate(() => element.remove());
   assert.match(await labeler.page.evaluate(() => element.flush().catch((why) => why.message)), /not in the page/);
