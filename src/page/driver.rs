@@ -655,7 +655,8 @@ impl Driver {
         let mut told = Vec::new();
         let mut unhurried = true;
         while let Some(notice) = self.next_notice() {
-            unhurried &= matches!(notice, Notice::Returned(..) | Notice::Predicted { .. } | Notice::Arrived(_));
+            unhurried &=
+                matches!(notice, Notice::Returned(..) | Notice::Predicted { .. } | Notice::Arrived(_));
             let mut slot = self.session.borrow_mut();
             let Some(session) = slot.as_mut() else { break };
             session.notice(notice, now());
