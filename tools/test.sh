@@ -116,6 +116,8 @@ web_stages() {
     stage "clippy worker" clippy_web --features worker
     # None found is no success.
     found=$(browser_tests) && [ -n "$found" ] || stage "browser" false
+    # The page's own units want no browser: they run in Node.
+    stage "page" browser page --lib
     while read -r features name; do
         [ -z "$name" ] || stage "browser $name" browser "${features#none}" --test "$name"
     done <<<"$found"

@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement, KeyboardEvent};
 
 use super::desk::{Desk, Panel};
-use super::keys::Deed;
+use super::keys::{Deed, is_foreign};
 use crate::domain::correction::Role;
 use crate::domain::session::{Notice, Phase, Why};
 use leptos::prelude::*;
@@ -41,18 +41,6 @@ impl Keyboard {
         });
         Self { _listeners: vec![enter, leave, keys] }
     }
-}
-
-/// Whether an input method has the key; Safari says so of the Enter that ends a composition by its code alone.
-#[must_use]
-pub fn composing(event: &KeyboardEvent) -> bool {
-    event.is_composing() || event.key_code() == 229
-}
-
-/// Whether the press belongs to an input method or, with another key, to the browser.
-#[must_use]
-pub fn is_foreign(event: &KeyboardEvent) -> bool {
-    composing(event) || event.ctrl_key() || event.meta_key() || event.alt_key()
 }
 
 fn deed_of(event: &KeyboardEvent, host: &Element, pointer_inside: bool, desk: Desk) -> Option<Deed> {

@@ -1,5 +1,7 @@
 //! Which key does what: one press answers.
 
+use web_sys::KeyboardEvent;
+
 use super::text::lower;
 use crate::domain::label::{LabelId, LabelSet};
 
@@ -40,6 +42,18 @@ pub enum KeyTaken {
     /// Another deed has it.
     #[error("the key is in use")]
     By(Deed),
+}
+
+/// Whether an input method has the key; Safari says so of the Enter that ends a composition by its code alone.
+#[must_use]
+pub fn composing(event: &KeyboardEvent) -> bool {
+    event.is_composing() || event.key_code() == 229
+}
+
+/// Whether the press belongs to an input method or, with another key, to the browser.
+#[must_use]
+pub fn is_foreign(event: &KeyboardEvent) -> bool {
+    composing(event) || event.ctrl_key() || event.meta_key() || event.alt_key()
 }
 
 /// Keys that labels get in turn: digits, then the letters that no other deed has, in reading order.
@@ -182,6 +196,8 @@ impl KeyMap {
 
 #[cfg(test)]
 mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::domain::label::Label;
 

@@ -97,7 +97,7 @@ impl Database {
         if let Err(why) = opened.await {
             // An open that was given up may still succeed, and must then neither leave a database without tables nor
             // stay open.
-            build.forget();
+            request.set_onupgradeneeded(Some(build.into_js_value().unchecked_ref()));
             let late = request.clone();
             let close = Closure::once_into_js(move || {
                 if let Ok(db) = late.result() {

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use crate::domain::item::{ImageSource, Item};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::session::{Answered, Question};
-use crate::page::keyboard::composing;
+use crate::page::keys::composing;
 use crate::page::text::Words;
 
 use super::choices::Choices;

@@ -9,7 +9,7 @@ use leptos::web_sys;
 use crate::domain::decimal::shortest;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::prediction::Prediction;
-use crate::page::keyboard::composing;
+use crate::page::keys::composing;
 use crate::page::text::{Words, fill, lower};
 
 use super::figures::{cap, count, percent};

@@ -221,6 +221,8 @@ pub fn Delivery(
 
 #[cfg(test)]
 mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::domain::ident::Timestamp;
 

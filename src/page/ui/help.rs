@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::html::Dialog;
 use leptos::prelude::*;
 
-use crate::page::keyboard::is_foreign;
+use crate::page::keys::is_foreign;
 use crate::page::text::{Words, fill};
 
 use super::figures::cap;

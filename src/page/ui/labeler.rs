@@ -11,8 +11,7 @@ use crate::domain::item::{Content, ImageSource, ItemKey};
 use crate::domain::label::LabelId;
 use crate::domain::session::{Notice, Phase, PromiseView, Question, Why};
 use crate::page::desk::{Broken, Desk, Download, Opening, Order, Panel, Trouble};
-use crate::page::keyboard::is_foreign;
-use crate::page::keys::{Deed, KeyTaken};
+use crate::page::keys::{Deed, KeyTaken, is_foreign};
 use crate::page::text::{ENGLISH, Words, fill};
 
 use super::aside::SetAside;

@@ -3,7 +3,7 @@
 use leptos::html::Div;
 use leptos::prelude::*;
 
-use crate::page::keyboard::composing;
+use crate::page::keys::composing;
 use crate::page::text::Words;
 
 use super::figures::cap;
