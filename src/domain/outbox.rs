@@ -637,11 +637,14 @@ impl Outbox {
         }
         // Many records that a server wants later would keep it busy with themselves: between two batches of them
         // goes another, or what waits.
-        let mut due = self.due(self.others_turn);
+        let mut due = self.due(Some(!self.others_turn));
+        if !self.others_turn {
+            due = due.or_else(|| self.due(None));
+        }
         let records = if due.is_none() { self.next_records() } else { Vec::new() };
         let others = self.batches.iter().any(|live| live.under == Under::Freezing && !live.behind);
         if self.others_turn && !others && records.is_empty() {
-            due = due.or_else(|| self.due(false));
+            due = due.or_else(|| self.due(None));
         }
         if let Some(at) = due {
             let live = &mut self.batches[at];
@@ -668,15 +671,24 @@ impl Outbox {
     }
 
     /// The first batch whose time has come and whose items no earlier batch holds. (That one does happens only
-    /// where two tabs made batches at once.) Perhaps of those alone that are not [`behind`](Live::behind).
-    fn due(&self, others: bool) -> Option<usize> {
+    /// where two tabs made batches at once.) `behind`: only of those that are [`behind`](Live::behind), or only of the
+    /// others.
+    fn due(&self, behind: Option<bool>) -> Option<usize> {
         (0..self.batches.len()).find(|&at| {
             let live = &self.batches[at];
-            live.under == Under::Ready && !(others && live.behind) && live.batch.not_before <= self.seen && {
-                let mut earlier = Keys::default();
-                self.note_items(at, &mut earlier);
-                !live.batch.records.iter().filter_map(|id| self.item(id)).any(|item| earlier.contains(item))
-            }
+            live.under == Under::Ready
+                && behind.is_none_or(|behind| live.behind == behind)
+                && live.batch.not_before <= self.seen
+                && {
+                    let mut earlier = Keys::default();
+                    self.note_items(at, &mut earlier);
+                    !live
+                        .batch
+                        .records
+                        .iter()
+                        .filter_map(|id| self.item(id))
+                        .any(|item| earlier.contains(item))
+                }
         })
     }
 

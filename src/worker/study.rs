@@ -173,7 +173,9 @@ impl Student {
             self.slips = self.learner.slips();
         }
         let slips = &self.slips;
-        let diverse = self.rules.diverse && self.answered.len() < SPREAD_UNTIL;
+        // An order by doubt never asks about a label of which the head knows nothing.
+        let unknown = self.learner.taking_part().contains(&false);
+        let diverse = (self.rules.diverse || unknown) && self.answered.len() < SPREAD_UNTIL;
         let spread = match diverse || self.told.values().all(Option::is_none) {
             true => {
                 let open = self.told.keys().copied().filter(|key| !self.answered.contains(key));
