@@ -423,7 +423,12 @@ impl Driver {
             };
             let missed =
                 driver.courier.missed.get().filter(|(of, _)| *of == batch.id).map_or(1, |(_, n)| n + 1);
-            driver.courier.missed.set(lines.is_err().then_some((batch.id, missed)));
+            // Another batch may have had its turn since.
+            match lines.is_err() {
+                true => driver.courier.missed.set(Some((batch.id, missed))),
+                false if missed > 1 => driver.courier.missed.set(None),
+                false => {}
+            }
             drop(driver);
             let (reply, status) = match lines {
                 Ok(lines) => {
