@@ -424,10 +424,8 @@ impl Driver {
             let missed =
                 driver.courier.missed.get().filter(|(of, _)| *of == batch.id).map_or(1, |(_, n)| n + 1);
             // Another batch may have had its turn since.
-            match lines.is_err() {
-                true => driver.courier.missed.set(Some((batch.id, missed))),
-                false if missed > 1 => driver.courier.missed.set(None),
-                false => {}
+            if lines.is_err() || missed > 1 {
+                driver.courier.missed.set(lines.is_err().then_some((batch.id, missed)));
             }
             drop(driver);
             let (reply, status) = match lines {

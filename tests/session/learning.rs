@@ -259,6 +259,21 @@ fn a_reload_takes_nothing_back_of_what_the_answers_had_earned() {
 }
 
 #[test]
+fn a_source_that_never_ends_and_brings_nothing_known_is_settled_all_the_same() {
+    let mut world = World::new(learning());
+    wavering(&mut world, 60);
+    for _ in 0..10 {
+        world.pass(1_000).press("cat");
+    }
+    world.forgets_its_items().reload();
+    world.arrive_all((0..50).map(|i| (format!("new{i}"), 0.99)));
+    assert!(world.accepted().is_empty(), "those that were answered may still come");
+    world.pass(31_000).arrive_all([("later".into(), 0.99)]);
+    world.wait();
+    assert!(world.accepted().len() > 10, "{:?}", world.session.progress());
+}
+
+#[test]
 fn no_part_of_the_earlier_checks_earns_the_promise_while_the_rest_is_still_read() {
     for looks in [Looks::Fixed, Looks::Any] {
         let mut world = World::new(Rules { learning: None, ..target_with(|rules| rules.looks = looks) });

@@ -339,6 +339,13 @@ impl World {
         self.reload_in(1)
     }
 
+    /// None of the items so far comes again, and nobody says that no more come.
+    pub fn forgets_its_items(&mut self) -> &mut Self {
+        self.source.clear();
+        self.ended = false;
+        self
+    }
+
     /// The same, with the items in so many lots, each read by the model before the next one comes.
     pub fn reload_in(&mut self, lots: usize) -> &mut Self {
         self.visits += 1;

@@ -5,7 +5,12 @@
 //! answers had earned, to give them anew a moment later.
 
 use super::{Session, Stage};
+use crate::domain::ident::Timestamp;
 use crate::domain::item::ItemKey;
+
+/// How long items of earlier answers are waited for where a source does not end, milliseconds: one that never does
+/// may bring none of them.
+const PATIENCE_MS: i64 = 30_000;
 
 /// How far the answers that were there before have had their say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,9 +34,11 @@ impl Session {
     }
 
     /// Goes as far as it can without another notice.
-    pub(super) fn catch_up(&mut self) {
+    pub(super) fn catch_up(&mut self, now: Timestamp) {
         use CatchingUp::{Done, Due, Fitting, Reading, Rescoring};
-        let read = (self.sources == 0 || self.unseen == 0) && self.awaited.is_empty();
+        let waited = self.began.is_some_and(|began| now.since(began) >= PATIENCE_MS);
+        let came = self.sources == 0 || self.unseen == 0 || waited;
+        let read = came && self.awaited.is_empty();
         let next = match (self.catching, &mut self.learning) {
             (Done, _) => return,
             (_, None) if self.promise.is_none() => Done,

@@ -200,7 +200,7 @@ impl Session {
         self.target_changed(None);
         self.awaited.clear();
         // What waited for it is settled by what it had said.
-        self.catch_up();
+        self.catch_up(now);
         for key in self.keys_where(|entry| entry.stage == Stage::Predicting) {
             self.decide(key, now);
         }

@@ -353,6 +353,8 @@ pub struct Session {
     awaited: Keys<ItemKey>,
     /// How many of the answers of earlier visits are of items that have not come yet.
     unseen: usize,
+    /// When it was first set going.
+    began: Option<Timestamp>,
     chance: Chance,
     running: bool,
     visible: bool,
@@ -412,6 +414,7 @@ impl Session {
             catching: CatchingUp::Done,
             awaited: Keys::default(),
             unseen: 0,
+            began: None,
             running: false,
             visible: true,
             sources: 1,
@@ -535,11 +538,11 @@ impl Session {
             self.command(Command::Worker(Order::Stop(worker)));
             self.worker_lost(worker, now);
         }
-        self.catch_up();
+        self.catch_up(now);
         self.keep_promise();
         self.rescore(now);
         // Once everything is rescored, what was held is decided.
-        self.catch_up();
+        self.catch_up(now);
         self.keep_promise();
         self.redecide(now);
         self.tell_decisions();
@@ -558,6 +561,9 @@ impl Session {
 
     fn run(&mut self, running: bool, now: Timestamp) {
         self.running = running;
+        if running {
+            self.began.get_or_insert(now);
+        }
         self.look(now);
         self.dispatcher.run(running && self.rules.model.is_some(), now);
         if running && self.rules.model.is_none() {
