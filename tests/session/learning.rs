@@ -1,6 +1,7 @@
 //! The cycle: answers teach, what was taken back is unlearned, checks earn the promise.
 
 use hitl_labeler::domain::correction::{Kind, Role};
+use hitl_labeler::domain::dispatch::DispatchRules;
 use hitl_labeler::domain::learning::learner::{Learner, LearnerRules, Use};
 use hitl_labeler::domain::policy::{Condition, NOTHING, Policy, Sampling};
 use hitl_labeler::domain::promise::{Looks, Target, Verdict};
@@ -8,7 +9,7 @@ use hitl_labeler::domain::session::{
     Command, Learned, LearningRules, Milestone, Notice, Rules, Study, TargetRules, Why,
 };
 
-use crate::world::{World, accept_at, rules};
+use crate::world::{Fate, World, accept_at, rules};
 
 fn learning() -> Rules {
     Rules {
@@ -595,4 +596,24 @@ fn a_target_set_later_keeps_its_checks_from_training_as_one_set_at_first() {
     }
     let of = |world: &World| world.session.lesson().map(|lesson| (lesson.trained, lesson.held_out));
     assert_eq!(of(&later), of(&first));
+}
+
+#[test]
+fn what_the_new_model_has_no_word_for_is_settled_no_more_also_while_earlier_answers_are_read() {
+    let mut world = World::new(Rules {
+        dispatch: DispatchRules { workers: 1, batch_most: 1, ..DispatchRules::default() },
+        ..learning()
+    });
+    world.arrive("answered").scored(0.5, 0.5).press("cat");
+    world.arrive_all((0..20).map(|i| (format!("s{i}"), 0.99)));
+    world.forget_fates();
+    world.takes_model("2");
+    for i in 0..20 {
+        world.fate_of(&format!("s{i}"), Fate::Scores(vec![f32::NAN, 0.0]));
+    }
+    assert!(world.accepted().len() < 20, "some of them it has read before the one that was answered");
+    world.check_counts();
+    world.fate_of("answered", Fate::Scores(vec![0.5, 0.5])).wait();
+    assert!(world.accepted().is_empty());
+    world.check_counts();
 }

@@ -299,7 +299,9 @@ impl Session {
         let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == key);
         let open = !matches!(entry.stage, Stage::Answered | Stage::Aside);
         let by_model = decision.outcome == Outcome::Accept || recorded || accepted;
-        if catches_up && open && !on_screen && by_model {
+        // What the present model has no word for it does not settle, whatever the answers will say.
+        let dropped = accepted && entry.prediction.is_none();
+        if catches_up && open && !on_screen && by_model && !dropped {
             entry.held = true;
             return;
         }
