@@ -70,8 +70,6 @@ pub enum Order {
 
 /// Messages that may wait at one worker: one that it works on, one that it finds when it is done.
 const IN_FLIGHT: usize = 2;
-/// Answers of workers that may wait for the learner.
-const MOST_RETURNED: usize = 16;
 /// How long after the person did something one more thing is likely: as slow as most answers are.
 const AT_WORK_MS: i64 = 2_000;
 /// So late after a deadline nobody but a device that slept comes to look.
@@ -309,11 +307,15 @@ impl Dispatcher {
         self.at_work.take_if(|until| *until <= now || until.since(now) > AT_WORK_MS);
         let ready = self.workers.iter().filter(|(_, w)| w.ready).map(|(id, _)| id);
         let resting = self.at_work.and(ready.skip(1).last());
+        // What waits for the learner takes up its worker's room: it is not heaped up before the learner, nor does the
+        // page get it in one lump when that is done.
+        let usable = self.workers.iter().filter(|(id, w)| w.ready && Some(*id) != resting);
+        let (workers, flights) = usable.fold((0, 0), |(n, out), (_, w)| (n + 1, out + w.flights.len()));
+        let mut room = (IN_FLIGHT * workers).saturating_sub(flights + self.returned.len());
         // Round by round, so that the first items are spread over all workers.
         for depth in 0..IN_FLIGHT {
-            // A second try waits for a worker that has nothing else, and nothing comes behind it. What the learner
-            // does not get through is not heaped up before it.
-            if depth > 0 && !self.retry.is_empty() || self.returned.len() >= MOST_RETURNED {
+            // A second try waits for a worker that has nothing else, and nothing comes behind it.
+            if depth > 0 && !self.retry.is_empty() {
                 break;
             }
             let free: Vec<_> = self
@@ -325,10 +327,11 @@ impl Dispatcher {
                 .collect();
             for id in free {
                 let trial = depth == 0 && !self.retry.is_empty();
-                let items = self.next_items();
+                let items = if room > 0 { self.next_items() } else { Vec::new() };
                 if items.is_empty() {
                     return orders;
                 }
+                room -= 1;
                 let ticket = Ticket(self.next_ticket);
                 self.next_ticket = self.next_ticket.wrapping_add(1);
                 if let Some(worker) = self.workers.get_mut(id) {
