@@ -10,8 +10,7 @@
 //! its item is in another. Items do not wait for each other: a record that the server leaves unmentioned holds
 //! up its own item only, and many of them take every other request at most. What is refused leaves this order;
 //! sent again by the person, it goes before the records of its item that still wait and after those that are
-//! sent. That is why backends reckon with sets
-//! and not with the order of arrival (`docs/backend.md`).
+//! sent. That is why backends reckon with sets and not with the order of arrival (`docs/backend.md`).
 //!
 //! Other browser queues remove an entry before it is sent and take any 2xx for success (Workbox, Sentry):
 //! a crash between loses it. Here a crash repeats the request with the same key and the same ids.

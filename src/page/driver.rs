@@ -508,7 +508,7 @@ impl Driver {
         let added = self.given.borrow().added.clone();
         added.iter().for_each(|items| self.take_in(items));
         if !items.is_undefined() && !items.is_null() {
-            return self.iterate(items);
+            return self.gather(items, None);
         }
         let Some(url) = url else { return self.notice(Notice::SourceEnded) };
         let (driver, generation) = (self.clone(), self.generation.get());
@@ -532,22 +532,19 @@ impl Driver {
     fn take_in(self: &Rc<Self>, items: JsValue) {
         self.source_opened();
         let files = items.dyn_ref::<Array>().filter(|list| list.get(0).is_instance_of::<File>()).cloned();
-        let Some(files) = files else { return self.iterate(items) };
-        let (driver, generation) = (self.clone(), self.generation.get());
-        spawn_local(async move {
-            let signal = driver.abort.borrow().signal();
-            let arrived = driver.arrivals(generation);
-            let ended = source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await;
-            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
-        });
+        self.gather(items, files);
     }
 
-    fn iterate(self: &Rc<Self>, items: JsValue) {
+    /// Takes items from an iterable, or from `files` where that is what it is.
+    fn gather(self: &Rc<Self>, items: JsValue, files: Option<Array>) {
         let (driver, generation) = (self.clone(), self.generation.get());
         spawn_local(async move {
             let signal = driver.abort.borrow().signal();
             let arrived = driver.arrivals(generation);
-            let ended = source::iterate(&items, &driver.held, &signal, arrived).await;
+            let ended = match files {
+                Some(files) => source::files(&files, &driver.held, &driver.columns(), &signal, arrived).await,
+                None => source::iterate(&items, &driver.held, &signal, arrived).await,
+            };
             driver.source_ended(generation, ended.err().map(|why| why.to_string()));
         });
     }

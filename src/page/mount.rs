@@ -44,8 +44,8 @@ impl Drop for Mounted {
 ///
 /// `options` is an object of `authorize` (asks the page for a token), `config` (object or undefined),
 /// `configUrl` (absolute, or undefined),
-/// `attributes` (an object of texts), `items`, `added` (an array, ours to add to), `spawnWorker`, `project`, `base` (absolute) and `presets`
-/// (absolute, of the folder).
+/// `attributes` (an object of texts), `items`, `added` (an array, ours to add to), `spawnWorker`, `project`, `base`
+/// (absolute) and `presets` (absolute, of the folder).
 ///
 /// # Errors
 /// `options` lacks `spawnWorker`, or there is no document: the caller is not a page.

@@ -413,12 +413,8 @@ impl Session {
     pub(super) fn take_back_accepts(&mut self, key: ItemKey, now: Timestamp) {
         while let Some(record) = self.entry(key).and_then(|entry| entry.record)
             && self.log.get(record).is_some_and(|record| record.kind == Kind::Accepted)
-            && let Some(mut tombstone) = self.tombstone(record, now)
-        {
-            tombstone.annotator = None;
-            self.unsent_accepts.push(tombstone.clone());
-            self.log_record(Some(tombstone), key);
-        }
+            && self.take_back_accept(record, key, now)
+        {}
         if self.beside {
             self.take_back_beside(key, now);
         }
@@ -436,13 +432,21 @@ impl Session {
             while let Some(record) = next.take().and_then(|record| self.log.get(record))
                 && record.kind == Kind::Accepted
             {
+                let id = record.id;
                 next = record.supersedes;
-                let Some(mut tombstone) = self.tombstone(record.id, now) else { break };
-                tombstone.annotator = None;
-                self.unsent_accepts.push(tombstone.clone());
-                self.log_record(Some(tombstone), key);
+                self.take_back_accept(id, key, now);
             }
         }
+    }
+
+    /// A tombstone of the model's, not of the person's. `false`: there is no such record.
+    fn take_back_accept(&mut self, record: RecordId, key: ItemKey, now: Timestamp) -> bool {
+        let tombstone =
+            self.tombstone(record, now).map(|tombstone| Correction { annotator: None, ..tombstone });
+        self.unsent_accepts.extend(tombstone.clone());
+        let any = tombstone.is_some();
+        self.log_record(tombstone, key);
+        any
     }
 
     /// Stores what the model settled since the last time, all at once.
