@@ -7,7 +7,7 @@ use hitl_labeler::domain::ident::Timestamp;
 use hitl_labeler::domain::outbox::{Hold, Reply};
 use hitl_labeler::domain::session::{Milestone, Notice, Rules};
 
-use crate::world::{World, rules};
+use crate::world::{Fate, World, rules};
 
 fn asked_about(ids: &[&str]) -> World {
     let mut world = World::new(rules());
@@ -329,6 +329,28 @@ fn what_two_tabs_have_both_settled_is_withdrawn_with_both() {
     tabs.first.expect_question("a").press("dog").undo();
     tabs.talk();
     assert!(World::current(&tabs.first.server).is_empty());
+}
+
+#[test]
+fn what_two_tabs_have_settled_anew_is_withdrawn_once() {
+    let mut tabs = Tabs::new(Rules { deliver_accepted: true, ..rules() });
+    tabs.first.arrive("a").scored(0.95, 0.05);
+    tabs.talk();
+    for tab in [&mut tabs.first, &mut tabs.second] {
+        tab.forget_fates();
+        tab.takes_model("2");
+    }
+    tabs.second.arrive("a");
+    tabs.both(|tab| {
+        tab.fate_of("a", Fate::Scores(vec![0.04, 0.96]));
+    });
+    tabs.both(|tab| {
+        tab.policy(crate::world::accept_at(0.99));
+    });
+    assert!(World::current(&tabs.first.server).is_empty(), "the person is asked");
+    let withdrawn: Vec<_> = tabs.first.store.records.iter().filter(|r| r.kind == Kind::Undo).collect();
+    let each: std::collections::BTreeSet<_> = withdrawn.iter().map(|undo| undo.supersedes).collect();
+    assert_eq!(withdrawn.len(), each.len(), "{withdrawn:?}");
 }
 
 #[test]

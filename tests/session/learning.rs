@@ -3,7 +3,7 @@
 use hitl_labeler::domain::correction::{Kind, Role};
 use hitl_labeler::domain::dispatch::DispatchRules;
 use hitl_labeler::domain::learning::learner::{Learner, LearnerRules, Use};
-use hitl_labeler::domain::policy::{Condition, NOTHING, Policy, Sampling};
+use hitl_labeler::domain::policy::{Condition, NOTHING, Outcome, Policy, Sampling};
 use hitl_labeler::domain::promise::{Looks, Target, Verdict};
 use hitl_labeler::domain::session::{
     Command, Learned, LearningRules, Milestone, Notice, Rules, Study, TargetRules, Why,
@@ -210,6 +210,54 @@ fn without_its_learner_the_model_settles_nothing_more() {
 }
 
 #[test]
+fn a_learner_that_never_came_up_leaves_the_model_to_earn_the_target_itself() {
+    let mut world = World::new(target(0.9));
+    world.loses_learner();
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    check(&mut world, 30, |_| true);
+    assert!(world.session.promise().unwrap().is_earned(), "{:?}", world.session.promise());
+    assert!(world.session.progress().accepted > 50);
+    world.check_counts();
+}
+
+#[test]
+fn what_was_settled_stays_when_the_next_model_cannot_be_started() {
+    for rules in [Rules { policy: accept_at(0.9), ..learning() }, target(0.9)] {
+        let mut world = World::new(Rules { deliver_accepted: true, ..rules });
+        world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+        if world.session.promise().is_some() {
+            check(&mut world, 30, |_| true);
+        } else {
+            world.press("cat").press("cat");
+        }
+        world.wait();
+        let (accepted, current) = (world.accepted(), World::current(&world.server));
+        assert!(accepted.len() > 50);
+        world.forget_fates();
+        world.takes_model("2").notice(Notice::WithoutModel).wait();
+        assert_eq!(world.accepted(), accepted);
+        assert_eq!(World::current(&world.server), current, "no accept was taken back");
+        world.check_counts();
+        // A threshold of the page's still says which of them hold.
+        world.policy(accept_at(NOTHING)).wait();
+        assert!(world.accepted().is_empty());
+        world.check_counts();
+    }
+}
+
+#[test]
+fn the_record_of_what_waits_for_the_next_model_names_the_rules_that_are_in_force() {
+    let mut world = World::new(Rules { policy: accept_at(0.9), ..learning() });
+    world.arrive("answered").scored(0.5, 0.5).press("cat");
+    world.arrive("a").scored(0.95, 0.05);
+    world.forget_fates();
+    world.takes_model("2").policy(accept_at(0.99)).review("a", "dog");
+    let (outcome, reasons) = world.last_record().policy.unwrap();
+    assert_eq!(outcome, Outcome::Accept, "it was settled until then");
+    assert_eq!((reasons[0].says.as_str(), reasons[0].held), ("confidence at least 0.99", false));
+}
+
+#[test]
 fn what_the_next_model_settles_is_its_own_to_earn() {
     // Without learning: it would learn that it is wrong.
     let mut world = World::new(Rules { deliver_accepted: true, learning: None, ..target(0.9) });
@@ -269,7 +317,6 @@ fn a_source_that_never_ends_and_brings_nothing_known_is_settled_all_the_same() {
     world.forgets_its_items().reload();
     world.arrive_all((0..50).map(|i| (format!("new{i}"), 0.99)));
     assert!(world.accepted().is_empty(), "those that were answered may still come");
-    world.pass(31_000).arrive_all([("later".into(), 0.99)]);
     world.wait();
     assert!(world.accepted().len() > 10, "{:?}", world.session.progress());
 }
@@ -288,6 +335,19 @@ fn no_part_of_the_earlier_checks_earns_the_promise_while_the_rest_is_still_read(
         world.ends().reload();
         let accepted = world.told.iter().find(|told| matches!(told, Milestone::Accepted(_)));
         assert_eq!(accepted, None, "a part of the checks is no random sample");
+    }
+}
+
+#[test]
+fn checks_that_are_yet_to_be_read_are_not_shown_as_errors() {
+    for looks in [Looks::Fixed, Looks::Any] {
+        let mut world = World::new(Rules { learning: None, ..target_with(|rules| rules.looks = looks) });
+        world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+        check(&mut world, 31, |_| true);
+        world.forget_fates();
+        world.takes_model("2");
+        let verdict = world.session.promise().unwrap().verdict;
+        assert_eq!(verdict, Verdict::NotYet { audits: 0, errors: 0, needed: 31 });
     }
 }
 

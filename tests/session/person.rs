@@ -376,6 +376,18 @@ fn what_the_model_settled_can_be_looked_at_corrected_and_left_again() {
 }
 
 #[test]
+fn what_was_decided_of_a_settled_item_while_it_was_looked_at_holds_however_it_is_left() {
+    for leave in [Notice::Closed, Notice::Skipped] {
+        let mut world = World::new(rules());
+        world.arrive("a").scored(0.95, 0.05).ends().open("a").policy(crate::world::accept_at(0.99));
+        assert_eq!(world.accepted(), ["a"], "nothing moves under the person's hand");
+        world.notice(leave).expect_question("a");
+        assert!(world.accepted().is_empty());
+        world.check_counts();
+    }
+}
+
+#[test]
 fn undo_of_a_review_whose_item_is_being_looked_at_again_leaves_no_ghost() {
     let mut world = World::new(rules());
     world.arrive("a").scored(0.97, 0.03).review("a", "dog").ends().open("a").expect_question("a").undo();

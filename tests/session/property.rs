@@ -198,6 +198,7 @@ fn fate_from(n: u8) -> Fate {
 
 fn check(world: &mut World, said: &Said) {
     world.check_counts();
+    world.check_told();
     let exported = world.exported();
     for (id, label) in &exported {
         if let Some(said) = said.present(id) {

@@ -16,7 +16,7 @@ use hitl_labeler::domain::policy::{Condition, Policy};
 use hitl_labeler::domain::prediction::{Activation, ScoreScale, Temperature};
 use hitl_labeler::domain::queue::Strategy;
 use hitl_labeler::domain::session::{
-    Command, Kept, Learned, Milestone, ModelSpec, Notice, Phase, Question, Rules, Session, Study,
+    Accepted, Command, Kept, Learned, Milestone, ModelSpec, Notice, Phase, Question, Rules, Session, Study,
 };
 use hitl_labeler::domain::value::Value;
 use hitl_labeler::wire::correction::to_record;
@@ -592,6 +592,21 @@ impl World {
         assert_eq!(p.predicting + p.waiting + p.accepted + p.answered + p.aside, p.arrived, "{p:?}");
         assert!(p.confirmed <= p.answered && p.reviewed <= p.answered, "{p:?}");
         assert_eq!(self.session.accepted(0, usize::MAX).len(), p.accepted, "{p:?}");
+    }
+
+    /// What the page was told last of an item is what has become of it.
+    pub fn check_told(&self) {
+        let mut told = BTreeMap::new();
+        for milestone in &self.told {
+            match milestone {
+                Milestone::Accepted(keys) => told.extend(keys.iter().map(|key| (*key, true))),
+                Milestone::Deferred(keys) => told.extend(keys.iter().map(|key| (*key, false))),
+                _ => {}
+            }
+        }
+        for Accepted { key, .. } in self.session.accepted(0, usize::MAX) {
+            assert_eq!(told.get(&key), Some(&true), "the page was told that {key:?} is the person's");
+        }
     }
 
     pub fn label(id: &str) -> LabelId {

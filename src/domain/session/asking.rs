@@ -269,14 +269,14 @@ impl Session {
     pub(super) fn skipped(&mut self, now: Timestamp) {
         let Some(asked) = self.asked.take_if(|_| self.running) else { return };
         let Some(entry) = self.entry_mut(asked.item) else { return };
+        let item = asked.item;
         if entry.stage == Stage::Waiting {
             entry.skips += 1;
-            self.queue.put_last(asked.item);
-            self.steps.push(Step::Skipped(asked.item));
-            let item = asked.item;
+            self.queue.put_last(item);
+            self.steps.push(Step::Skipped(item));
             self.keep_draft(asked);
-            self.left(item, now);
         }
+        self.left(item, now);
     }
 
     /// The picture asked about cannot be shown. Where a model reads the items it has read this one; without, nobody

@@ -36,8 +36,12 @@ impl Session {
     /// Goes as far as it can without another notice.
     pub(super) fn catch_up(&mut self, now: Timestamp) {
         use CatchingUp::{Done, Due, Fitting, Reading, Rescoring};
-        let waited = self.began.is_some_and(|began| now.since(began) >= PATIENCE_MS);
-        let came = self.sources == 0 || self.unseen == 0 || waited;
+        // The clock may be set back.
+        self.began.iter_mut().for_each(|began| *began = (*began).min(now));
+        if self.began.is_some_and(|began| now.since(began) >= PATIENCE_MS) {
+            self.patient = false;
+        }
+        let came = !self.waits_for_unseen();
         let read = came && self.awaited.is_empty();
         let next = match (self.catching, &mut self.learning) {
             (Done, _) => return,
@@ -57,6 +61,17 @@ impl Session {
             self.promise.iter_mut().for_each(super::promise::Promise::reckon_again);
             self.decide_all();
         }
+    }
+
+    /// Whether items of earlier answers are waited for that have not come yet.
+    pub(super) fn waits_for_unseen(&self) -> bool {
+        self.patient && self.sources > 0 && self.unseen > 0
+    }
+
+    /// When those are waited for no longer.
+    pub(super) fn patience_ends_at(&self) -> Option<Timestamp> {
+        let waits = self.catching == CatchingUp::Reading && self.waits_for_unseen();
+        self.began.filter(|_| waits).map(|began| began.plus(PATIENCE_MS))
     }
 
     /// Has everything decided anew, a slice at a time.

@@ -197,11 +197,19 @@ impl Session {
         self.dispatcher.take_waiting();
         self.rules.model = None;
         self.learning = None;
-        self.target_changed(None);
+        if self.promise.is_some() && self.catching < CatchingUp::Rescoring {
+            // Until it had caught up the target let nothing pass. That was nobody's word on what is settled.
+            self.redecided = self.entries.len();
+        }
+        self.give_target_up();
         self.awaited.clear();
-        // What waited for it is settled by what it had said.
-        self.catch_up(now);
-        for key in self.keys_where(|entry| entry.stage == Stage::Predicting) {
+        self.catching = CatchingUp::Done;
+        // What waited for it is settled by what it had said, and what was settled stays.
+        for key in self.keys_where(|entry| match entry.stage {
+            Stage::Predicting => true,
+            Stage::Waiting => entry.held,
+            _ => false,
+        }) {
             self.decide(key, now);
         }
         self.tell_ready();
@@ -273,8 +281,11 @@ impl Session {
 
     /// Tells which items the model settled, and which wait for the person now.
     pub(super) fn tell_decisions(&mut self) {
-        let (settled, deferred) =
+        let (mut settled, mut deferred) =
             (std::mem::take(&mut self.settled_now), std::mem::take(&mut self.deferred_now));
+        // The promise may have been earned between the two.
+        settled.retain(|key| self.entry(*key).is_some_and(|entry| entry.stage == Stage::Accepted));
+        deferred.retain(|key| self.entry(*key).is_some_and(|entry| entry.stage == Stage::Waiting));
         self.tell(Milestone::Accepted, settled);
         self.tell(Milestone::Deferred, deferred);
     }
@@ -293,7 +304,14 @@ impl Session {
         let accepted = entry.stage == Stage::Accepted;
         // A model that was there before is believed in what it had settled until the present one has its say.
         let former = predicts && entry.prediction.is_some_and(|said| said.model < trusted);
+        // The results are those of the present rules, the outcome is still the one that is in force.
+        let in_force = entry.decision.map(|before| {
+            let mut in_force = decision;
+            in_force.outcome = before.outcome;
+            in_force
+        });
         if accepted && former {
+            entry.decision = in_force;
             return;
         }
         let on_screen = self.asked.as_ref().is_some_and(|asked| asked.item == key);
@@ -302,6 +320,7 @@ impl Session {
         // What the present model has no word for it does not settle, whatever the answers will say.
         let dropped = accepted && entry.prediction.is_none();
         if catches_up && open && !on_screen && by_model && !dropped {
+            entry.decision = in_force;
             entry.held = true;
             return;
         }
@@ -411,17 +430,20 @@ impl Session {
     /// An accept that was recorded, in this visit or an earlier one, and no longer holds gets a tombstone;
     /// so do those that it had superseded, or they would come back to life.
     pub(super) fn take_back_accepts(&mut self, key: ItemKey, now: Timestamp) {
+        let mut taken_back = Vec::new();
         while let Some(record) = self.entry(key).and_then(|entry| entry.record)
             && self.log.get(record).is_some_and(|record| record.kind == Kind::Accepted)
             && self.take_back_accept(record, key, now)
-        {}
+        {
+            taken_back.push(record);
+        }
         if self.beside {
-            self.take_back_beside(key, now);
+            self.take_back_beside(key, taken_back, now);
         }
     }
 
     /// Accepts that are linked to none of those, another tab's for example, would take their place.
-    fn take_back_beside(&mut self, key: ItemKey, now: Timestamp) {
+    fn take_back_beside(&mut self, key: ItemKey, mut taken_back: Vec<RecordId>, now: Timestamp) {
         let id = self.entry(key).map(|entry| entry.item.id.clone());
         let remembered = id.and_then(|id| self.remembered.get_mut(&id));
         let Some(beside) = remembered.map(|remembered| std::mem::take(&mut remembered.beside)) else {
@@ -431,9 +453,12 @@ impl Session {
             let mut next = Some(record);
             while let Some(record) = next.take().and_then(|record| self.log.get(record))
                 && record.kind == Kind::Accepted
+                // Two tabs' accepts may take the place of the same one.
+                && !taken_back.contains(&record.id)
             {
                 let id = record.id;
                 next = record.supersedes;
+                taken_back.push(id);
                 self.take_back_accept(id, key, now);
             }
         }
@@ -477,7 +502,11 @@ impl Session {
     /// What the present policy says of an item. Only the present model, as the checks know it, settles anything.
     fn judge(&self, entry: &Entry) -> Decision {
         let mut decision = self.rules.policy.decide(&entry.item, entry.prediction.as_ref());
-        let trusted = entry.prediction.is_none_or(|said| said.model == self.trusted);
+        let trusted = entry.prediction.is_none_or(|said| match self.rules.model {
+            Some(_) => said.model == self.trusted,
+            // Those before it were trusted in their time.
+            None => said.model <= self.trusted,
+        });
         if decision.outcome == Outcome::Accept && !trusted {
             decision.outcome = Outcome::Defer;
         }

@@ -331,8 +331,12 @@ impl Session {
             self.set_prediction(key, prediction);
         }
         self.entries.iter_mut().for_each(|entry| entry.asked_with = None);
-        // As long as it had said nothing there is only the model's own word.
-        if learning.lesson.is_some() || self.promise.is_some() {
+        // As long as it had said nothing there is only the model's own word. (A head to start from speaks before the
+        // first lesson.)
+        let spoke = learning.lesson.is_some() || self.promise.is_some();
+        let present = self.present_model();
+        let is_of_it = |entry: &super::Entry| entry.prediction.is_some_and(|said| said.model == present);
+        if spoke && self.entries.iter().any(is_of_it) {
             self.models.push(self.model_name().clone());
         }
         self.promise.iter_mut().for_each(super::promise::Promise::reckon_again);

@@ -353,6 +353,8 @@ pub struct Session {
     awaited: Keys<ItemKey>,
     /// How many of the answers of earlier visits are of items that have not come yet.
     unseen: usize,
+    /// Whether those are still waited for.
+    patient: bool,
     /// When it was first set going.
     began: Option<Timestamp>,
     chance: Chance,
@@ -414,6 +416,7 @@ impl Session {
             catching: CatchingUp::Done,
             awaited: Keys::default(),
             unseen: 0,
+            patient: true,
             began: None,
             running: false,
             visible: true,
@@ -529,7 +532,8 @@ impl Session {
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
         let delivery = self.outbox.as_ref().and_then(Outbox::wake_at);
-        self.dispatcher.wake_at().into_iter().chain(delivery).min()
+        let patience = self.patience_ends_at();
+        self.dispatcher.wake_at().into_iter().chain(delivery).chain(patience).min()
     }
 
     /// Everything that follows from a notice without another one.

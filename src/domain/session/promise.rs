@@ -128,6 +128,9 @@ impl Promise {
     }
 }
 
+/// In the place of the label that the model says, where it has said none yet.
+const UNREAD: LabelId = LabelId(u16::MAX);
+
 impl Session {
     /// An item's record in force changed: keeps the list of checks.
     pub(super) fn note_audit(
@@ -223,7 +226,7 @@ impl Session {
                 unread += 1;
                 // Which answers a look counts does not depend on what could be read. The model settles no such item.
                 if promise.rules.looks == Looks::Any {
-                    evidence.push((LabelId(u16::MAX), Audit { confidence: 0.0, right: false }));
+                    evidence.push((UNREAD, Audit { confidence: 0.0, right: false }));
                 }
                 continue;
             };
@@ -265,9 +268,10 @@ impl Session {
         // Before all earlier checks are read again, those that are would be a part that nobody drew.
         let held = self.catching < CatchingUp::Rescoring;
         let (verdict, threshold, own) = if held {
-            let errors = evidence.iter().filter(|(_, audit)| !audit.right).count();
+            let read = || evidence.iter().filter(|(label, _)| *label != UNREAD);
+            let errors = read().filter(|(_, audit)| !audit.right).count();
             shown.clear();
-            (Verdict::NotYet { audits: evidence.len(), errors, needed: unread.max(1) }, NOTHING, Vec::new())
+            (Verdict::NotYet { audits: read().count(), errors, needed: unread.max(1) }, NOTHING, Vec::new())
         } else {
             (verdict, threshold, own)
         };
@@ -331,26 +335,36 @@ impl Session {
     pub(super) fn target_changed(&mut self, rules: Option<TargetRules>) {
         self.promise = rules.filter(|_| self.rules.model.is_some()).map(Promise::new);
         if self.promise.is_none() {
-            self.rules.policy.blind = None;
-            self.queue.set_check_share(None);
             if self.own_checks.is_some() {
-                self.rules.policy.audit_when = self.own_checks.take();
                 self.decide_all();
             }
-        } else {
-            self.set_checks_aside();
-            if self.unseen > 0 && self.sources > 0 || !self.awaited.is_empty() {
-                self.catching = CatchingUp::Reading;
-            }
+            return self.give_target_up();
         }
+        self.set_checks_aside();
+        if self.waits_for_unseen() || !self.awaited.is_empty() {
+            self.catching = CatchingUp::Reading;
+        }
+        self.audits_changed();
+        self.reckon();
+    }
+
+    /// No target any more: the configured checks are in force again, if there are any.
+    pub(super) fn give_target_up(&mut self) {
+        self.promise = None;
+        self.rules.policy.blind = None;
+        self.queue.set_check_share(None);
+        if self.own_checks.is_some() {
+            self.rules.policy.audit_when = self.own_checks.take();
+        }
+        self.audits_changed();
+    }
+
+    fn audits_changed(&mut self) {
         // What an answer is good for depends on how the checks are drawn.
         for key in self.keys_where(|entry| entry.stage == Stage::Answered) {
             let record = self.entry(key).and_then(|entry| entry.record);
             self.note_audit(key, None, record);
             self.study(key);
-        }
-        if self.promise.is_some() {
-            self.reckon();
         }
     }
 }
