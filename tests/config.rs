@@ -142,8 +142,8 @@ fn good() -> Vec<(&'static str, Value)> {
         ),
         ("null inside a promise", promise(json!({"accuracy": 0.9, "confidence": null, "monitor": null}))),
         (
-            "sixty-two conditions beside a promise",
-            json!({"policy": {"target": 0.95, "defer_when": {"any": vec![json!({"margin_below": 0.1}); 61]}}}),
+            "sixty-three conditions beside a promise",
+            json!({"policy": {"target": 0.95, "defer_when": {"any": vec![json!({"margin_below": 0.1}); 62]}}}),
         ),
         ("learning off", json!({"learning": false})),
         ("learning on", json!({"learning": true})),
@@ -641,9 +641,9 @@ fn beyond_the_schema() -> Vec<(&'static str, Value, &'static str)> {
             "`policy`: found 64 conditions, expected at most 63",
         ),
         (
-            "sixty-three conditions beside a promise",
-            json!({"policy": {"target": 0.95, "defer_when": {"any": vec![json!({"margin_below": 0.1}); 62]}}}),
-            "`policy`: found 63 conditions, expected at most 62",
+            "sixty-four conditions beside a promise",
+            json!({"policy": {"target": 0.95, "defer_when": {"any": vec![json!({"margin_below": 0.1}); 63]}}}),
+            "`policy`: found 64 conditions, expected at most 63",
         ),
         (
             "more checks after the promise than before",

@@ -134,8 +134,8 @@ pub(super) fn policy(node: &Node<'_>) -> Option<WrittenPolicy> {
     }
     let (defer_when, audit_when) = (defer_when?, audit_when?);
     let count: usize = defer_when.iter().chain(&audit_when).map(Written::count).sum();
-    // One place of the domain's sixty-four is the threshold's, and one the sample's of a target.
-    let most = MOST_CONDITIONS - if fields.optional("target").is_some() { 2 } else { 1 };
+    // One place of the domain's sixty-four is the threshold's.
+    let most = MOST_CONDITIONS - 1;
     if count > most {
         let expected = format!("at most {most} in defer_when and audit_when together");
         return node.report(format!("{count} conditions"), expected);
