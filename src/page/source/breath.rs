@@ -63,16 +63,20 @@ pub(super) struct Slices<F: FnMut(Batch)> {
     on_batch: F,
     since: f64,
     channel: Option<MessageChannel>,
+    /// The page's next turn, if it is waited for: one for all promises that settle before it.
+    turn: Option<Promise>,
 }
 
 impl<F: FnMut(Batch)> Slices<F> {
     pub(super) fn new(on_batch: F) -> Self {
-        Self { batch: Vec::new(), on_batch, since: now(), channel: MessageChannel::new().ok() }
+        let channel = MessageChannel::new().ok();
+        Self { batch: Vec::new(), on_batch, since: now(), channel, turn: None }
     }
 
     /// Says that a slice begins: the page had its turn.
     pub(super) fn begin(&mut self) {
         self.since = now();
+        self.turn = None;
     }
 
     /// Hands out what there is.
@@ -100,8 +104,10 @@ impl<F: FnMut(Batch)> Slices<F> {
         halt: &Halt,
     ) -> Result<Result<JsValue, JsValue>, SourceError> {
         if !self.batch.is_empty() {
-            let turn = Promise::race(&js_sys::Array::of2(&promise, &self.macrotask()));
-            let first = halt.wait(turn).await?;
+            let turn = self.turn.take().unwrap_or_else(|| self.macrotask());
+            let first = Promise::race(&js_sys::Array::of2(&promise, &turn));
+            self.turn = Some(turn);
+            let first = halt.wait(first).await?;
             if first.is_ok_and(|first| first.is_null() || first.is_instance_of::<MessageEvent>()) {
                 self.hand_out();
                 self.begin();
