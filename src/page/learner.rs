@@ -106,13 +106,18 @@ impl Learner {
         self.flush();
     }
 
+    /// Whether it can answer.
+    pub fn is_up(&self) -> bool {
+        self.up.get() && self.begun.get()
+    }
+
     fn say(&self, request: Request, parts: Array, given: Array) {
         self.waiting.borrow_mut().push((request, parts, given));
         self.flush();
     }
 
     fn flush(&self) {
-        if self.up.get() && self.begun.get() {
+        if self.is_up() {
             for (request, parts, given) in self.waiting.take() {
                 // Its buffers are our own, and there is nothing else in it that a browser cannot copy.
                 drop(post_and_give(&self.worker, &request, &parts, &given));

@@ -37,10 +37,15 @@ const LABELS: &str = "labels";
 
 /// How often the address of newer models is looked at, milliseconds.
 const LOOK_EVERY_MS: u32 = 600_000;
-/// And how often the figures are reckoned at most.
-const FIGURES_EVERY_MS: u32 = 250;
 /// And the first time.
 const LOOK_AFTER_MS: u32 = 3_000;
+/// How often the figures are reckoned at most.
+const FIGURES_EVERY_MS: u32 = 250;
+/// By then the item after the one that was answered has been painted.
+const PAINTED_MS: u32 = 60;
+/// How long the learner may be silent while it owes a word, twice: a device that slept has two such spans at once, and a
+/// learner that is well speaks between them.
+const SILENCE_MS: u32 = 120_000;
 
 /// Rows that wait for the learner's word.
 struct Pending {
@@ -63,6 +68,13 @@ pub struct Study {
     /// Before the first refit the learner has nothing to add: nobody waits for it.
     consulted: Cell<bool>,
     pending: RefCell<Few<u32, Pending>>,
+    /// It is to be told to refit once the next item is painted.
+    fit_soon: RefCell<Option<Timeout>>,
+    /// It is to say what it has learned.
+    fitting: Cell<bool>,
+    /// Spans of silence so far.
+    silent: Cell<u32>,
+    silence: RefCell<Option<Timeout>>,
     rules: RefCell<Option<StudyRules>>,
     learns: Cell<bool>,
     head: RefCell<Option<(Vec<f32>, Vec<f32>)>>,
@@ -86,6 +98,7 @@ impl Study {
     pub fn stop(&self) {
         self.learner.take();
         self.pending.borrow_mut().clear();
+        self.forget_silence();
         self.reject_exports("the element was taken off the page or began anew: ask again");
         self.look.take();
         self.figures_soon.take();
@@ -159,9 +172,19 @@ impl Study {
         }
     }
 
+    /// Whoever comes next owes nothing yet.
+    fn forget_silence(&self) {
+        self.fit_soon.take();
+        self.fitting.set(false);
+        self.silent.set(0);
+        self.silence.take();
+    }
+
     /// Tells the learner what the session has to say.
-    pub fn tell(&self, study: session::Study) {
-        self.consulted.set(self.consulted.get() || study == session::Study::Learn);
+    fn tell(&self, study: session::Study) {
+        let learn = study == session::Study::Learn;
+        self.consulted.set(self.consulted.get() || learn);
+        self.fitting.set(self.fitting.get() || learn);
         if let Some(learner) = &*self.learner.borrow() {
             learner.study(study);
         }
@@ -169,6 +192,45 @@ impl Study {
 }
 
 impl Driver {
+    /// Tells the learner what the session has to say.
+    pub(super) fn tell_learner(&self, study: session::Study) {
+        if study == session::Study::Learn && self.desk.question.with_untracked(Option::is_some) {
+            // A refit takes a core for a while, which the page wants now: the person waits for the next item.
+            let me = self.me();
+            *self.study.fit_soon.borrow_mut() = Some(Timeout::new(PAINTED_MS, move || {
+                let Some(driver) = me.upgrade() else { return };
+                driver.study.tell(session::Study::Learn);
+                driver.watch_learner();
+            }));
+            return;
+        }
+        self.study.tell(study);
+        self.watch_learner();
+    }
+
+    /// A learner that is silent for good keeps back what the workers read: it is given up then.
+    fn watch_learner(&self) {
+        let study = &self.study;
+        let up = study.learner.borrow().as_ref().is_some_and(|learner| learner.is_up());
+        if !up || !study.fitting.get() && study.pending.borrow().is_empty() {
+            study.silent.set(0);
+            return drop(study.silence.take());
+        }
+        let mut silence = study.silence.borrow_mut();
+        if silence.is_some() {
+            return;
+        }
+        let me = self.me();
+        *silence = Some(Timeout::new(SILENCE_MS, move || {
+            let Some(driver) = me.upgrade() else { return };
+            driver.study.silence.take();
+            if driver.study.silent.replace(driver.study.silent.get() + 1) > 0 {
+                driver.learner_lost("it has not said a word for minutes");
+            }
+            driver.watch_learner();
+        }));
+    }
+
     /// Has a worker compile for the learner while the model is on its way.
     pub(super) fn prepare_learner(self: &Rc<Self>) {
         let me = Rc::downgrade(self);
@@ -204,6 +266,7 @@ impl Driver {
             self.study.pending.borrow_mut().insert(number, pending);
             // The worker has done its part, however long the learner takes.
             self.notice(Notice::Returned(worker, ticket));
+            self.watch_learner();
         } else {
             self.tell_predicted(worker, ticket, rows, None);
         }
@@ -241,6 +304,8 @@ impl Driver {
     }
 
     fn learner_said(&self, said: &Said) {
+        self.study.silent.set(0);
+        self.study.silence.take();
         match said {
             Said::Taken(number, predictions) => {
                 let pending = self.study.pending.borrow_mut().remove(*number);
@@ -248,12 +313,16 @@ impl Driver {
                     self.tell_predicted(worker, ticket, &rows, Some(predictions));
                 }
             }
-            Said::Learned(learned) => self.notice(Notice::Learned(learned.clone())),
+            Said::Learned(learned) => {
+                self.study.fitting.set(false);
+                self.notice(Notice::Learned(learned.clone()));
+            }
             Said::Exported(result) => self.exported(result),
             Said::Head(head) => self.head_given(head),
             Said::Evaluated(figures, charts) => self.evaluated(figures, charts),
             Said::Lost(why) => self.learner_lost(why),
         }
+        self.watch_learner();
     }
 
     // ---- figures -------------------------------------------------------------------------------
@@ -542,6 +611,7 @@ impl Driver {
             if driver.study.needs_learner() && prepared.is_ok() {
                 // What the old learner was asked it does not answer any more.
                 driver.study.pending.borrow_mut().clear();
+                driver.study.forget_silence();
                 driver.study.reckoning.set(false);
                 driver.study.reject_exports("the model was changed for a newer one: ask again");
                 driver.prepare_learner();
