@@ -23,6 +23,8 @@ struct Picture {
     address: String,
     image: HtmlImageElement,
     failed: bool,
+    /// It failed while there was no network: nothing is known of the picture.
+    offline: bool,
     _failing: EventListener,
 }
 
@@ -39,6 +41,8 @@ impl Album {
 
     /// The picture at an address, being fetched and decoded if it is new; `news` grows when something came of that.
     fn take(&mut self, address: &str, album: Shared, news: RwSignal<u32>) -> Option<HtmlImageElement> {
+        // One that failed may have come back since.
+        self.0.retain(|picture| picture.address != address || !picture.failed);
         if let Some(at) = self.0.iter().position(|picture| picture.address == address) {
             let picture = self.0.remove(at);
             self.0.push(picture);
@@ -50,7 +54,8 @@ impl Album {
             let failing = EventListener::once(&image, "error", move |_| {
                 album.try_update_value(|album| {
                     let lost = album.0.iter_mut().find(|picture| picture.address == lost);
-                    lost.into_iter().for_each(|picture| picture.failed = true);
+                    let offline = !window().navigator().on_line();
+                    lost.into_iter().for_each(|picture| (picture.failed, picture.offline) = (true, offline));
                 });
                 news.try_update(|news| *news += 1);
             });
@@ -61,7 +66,8 @@ impl Album {
                 drop(JsFuture::from(decoding).await);
                 news.try_update(|news| *news += 1);
             });
-            self.0.push(Picture { address: address.to_owned(), image, failed: false, _failing: failing });
+            let address = address.to_owned();
+            self.0.push(Picture { address, image, failed: false, offline: false, _failing: failing });
             if self.0.len() > KEPT {
                 self.0.remove(0);
             }
@@ -106,7 +112,14 @@ pub fn Stage(
             .with(|picture| picture.as_ref().is_some_and(|(_, at)| at.is_empty() || failed(at) == Some(true)))
     };
 
+    let online = RwSignal::new(());
+    let listener = EventListener::new(&window(), "online", move |_| {
+        // `Some` is what could not be set: the view is gone, and this listener with it.
+        let _ = online.try_set(());
+    });
+    let _listener = StoredValue::new_local(listener);
     Effect::new(move |_| {
+        online.track();
         let (Some(frame), Some((id, at))) = (frame.get(), picture.get()) else { return };
         if let Some(image) = album.try_update_value(|pictures| pictures.take(&at, album, news)).flatten() {
             image.set_alt(&fill(words.picture_of, &[("id", &id)]));
@@ -126,7 +139,8 @@ pub fn Stage(
             Some((image.natural_width(), image.natural_height())).filter(|(width, _)| *width > 0)
         });
         let size = size.flatten();
-        if gone || size.is_some() {
+        let offline = album.try_with_value(|album| album.find(&at).is_some_and(|picture| picture.offline));
+        if gone && offline != Some(true) || size.is_some() {
             on_seen.run(size.filter(|_| !gone));
         }
     });
