@@ -80,7 +80,7 @@ export class HitlLabeler extends HTMLElement {
   /**
    * The same array again changes nothing, also with more in it: addItems() is for that. Another one is another task:
    * the element starts anew with it, without what was added or dropped. What can be read once only (a generator, a
-   * ReadableStream) is read once, and kept for when the element starts anew.
+   * ReadableStream) is read once, and kept for when the element starts anew; it is ended by other items, or by null.
    */
   get items(): Items | null | undefined;
   /** A text is the address, as the attribute has it. */
@@ -99,7 +99,7 @@ export class HitlLabeler extends HTMLElement {
   /** The accuracy to promise in place of a threshold, 0.5 to 0.999; null: the threshold counts.
    *  It stays when the element is moved or configured anew, until acceptAt is set. */
   get target(): number | null;
-  /** Undefined is null. Throws a RangeError for what is no number from 0.5 to 0.999. */
+  /** Undefined: what the configuration says. Throws a RangeError for what is no number from 0.5 to 0.999. */
   set target(value: number | null | undefined);
   /** Before the first hitl-progress, and without a model: promise, lesson and slips alone. Null before the start. */
   readonly figures: Partial<Figures> | null;

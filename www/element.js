@@ -183,6 +183,7 @@ export class HitlLabeler extends Base {
   #config;
   #written = written(); // the configuration as it was when it was set or mounted: its owner may change it in place
   #items; // as they were set
+  #wrote; // the attribute's text, if it came by the property
   #source; // the same, to be read as often as it takes
   #added = []; // what came besides (addItems, dropped files), shared with Rust: a restart reads it again
   #running; // as start() or pause() said it last; undefined: as configured
@@ -192,6 +193,7 @@ export class HitlLabeler extends Base {
   #failure; // why it never will be
   #generation = 0;
   #scheduled = false;
+  #stale = false; // changed while it was in no page
 
   constructor() {
     super();
@@ -218,7 +220,7 @@ export class HitlLabeler extends Base {
       }
     }
     // One that was moved within its page is still mounted, and goes on.
-    if (!this.#mounted) this.#restart();
+    if (!this.#mounted || this.#stale) this.#restart();
   }
 
   adoptedCallback() {
@@ -229,6 +231,7 @@ export class HitlLabeler extends Base {
     // Moving the element within the page disconnects and connects it in one go: nothing is lost by waiting.
     queueMicrotask(() => {
       if (this.isConnected) return;
+      this.#recall();
       this.#unmount();
       this.#giveUp("the element was removed before it had started");
     });
@@ -237,7 +240,6 @@ export class HitlLabeler extends Base {
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
     if (name === "accept-at") this.#target = undefined;
-    if (!this.isConnected) return;
     if (name === "accept-at" && this.#mounted && threshold(now) !== undefined) {
       this.#mounted.acceptAt(threshold(now));
     } else {
@@ -262,17 +264,23 @@ export class HitlLabeler extends Base {
     return this.#items;
   }
   set items(value) {
-    // Frameworks write an attribute's text here.
-    if (typeof value === "string") return this.setAttribute("items", value);
-    const isNew = (value ?? null) !== (this.#items ?? null);
-    this.#items = value;
-    if (!isNew) return;
-    const before = [this.#source, ...this.#added];
-    this.#source = Replay.of(value);
-    this.#added = [];
-    this.#restart();
-    // After the restart: what still reads would take the end of the source for the end of the items.
-    queueMicrotask(() => before.forEach((items) => items instanceof Replay && items.close()));
+    // Frameworks write an attribute's text here, and an empty one for none.
+    const address = typeof value === "string" ? value : "";
+    const items = typeof value === "string" ? undefined : (value ?? undefined);
+    const isNew = items !== this.#items;
+    this.#items = items;
+    if (isNew) {
+      const before = [this.#source, ...this.#added];
+      this.#source = Replay.of(items);
+      this.#added = [];
+      this.#restart();
+      // After the restart: what still reads would take the end of the source for the end of the items.
+      queueMicrotask(() => before.forEach((items) => items instanceof Replay && items.close()));
+    }
+    if (address) this.setAttribute("items", address);
+    // What the host page itself has written there stays.
+    else if (this.#wrote === this.getAttribute("items")) this.removeAttribute("items");
+    this.#wrote = address || undefined;
   }
 
   /** Gives a token: `async ({reason, status}) => "…"`. Called when one is needed; what it gives stays in memory. */
@@ -303,13 +311,19 @@ export class HitlLabeler extends Base {
     this.#mounted?.acceptAt(least);
   }
 
-  /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts. */
+  /** The accuracy that is promised of what the model settles alone, 0.5 to 0.999; null: the threshold counts; undefined: as configured. */
   get target() {
     const figures = this.figures;
     return (figures ? figures.promise?.target : this.#target) ?? null;
   }
   set target(value) {
-    const target = isNone(value) ? null : number(value, 0.5, 0.999);
+    if (value === undefined || value === "") {
+      const wished = this.#target !== undefined;
+      this.#target = undefined;
+      if (wished) this.#restart();
+      return;
+    }
+    const target = value === null ? null : number(value, 0.5, 0.999);
     if (target === undefined) throw new RangeError(`target: found ${value}, expected a number from 0.5 to 0.999, or null`);
     this.#target = target;
     this.#mounted?.setTarget(target ?? undefined);
@@ -388,6 +402,11 @@ export class HitlLabeler extends Base {
     if (!this.#scheduled) this.#resume();
   }
 
+  /** Before it is mounted anew: the person may have halted it, or set it going, too. */
+  #recall() {
+    if (this.#mounted) this.#running = this.#mounted.running();
+  }
+
   #resume() {
     if (this.#running !== undefined) this.#mounted?.[this.#running ? "start" : "pause"]();
   }
@@ -418,9 +437,11 @@ export class HitlLabeler extends Base {
 
   /** Mounts anew; several changes in one go count once. */
   #restart() {
-    if (!this.isConnected || this.#scheduled) return;
+    this.#stale = !this.isConnected;
+    if (this.#stale || this.#scheduled) return;
     this.#scheduled = true;
     this.#failure = undefined;
+    this.#recall();
     queueMicrotask(() => {
       this.#scheduled = false;
       this.#unmount();

@@ -25,6 +25,9 @@ mod exports {
         pub fn pause(&self) {
             self.0.pause();
         }
+        pub fn running(&self) -> Option<bool> {
+            self.0.running()
+        }
         pub fn undo(&self) {
             self.0.undo();
         }
@@ -38,7 +41,7 @@ mod exports {
         pub fn authorize_changed(&self) {
             self.0.authorize_changed();
         }
-        pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
+        pub fn download(&self, csv: bool, save: bool) -> Promise {
             self.0.download(csv, save)
         }
         #[wasm_bindgen(js_name = downloadLearned)]

@@ -6,11 +6,11 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use gloo::timers::callback::Timeout;
-use js_sys::{Array, Date, Float32Array, Function};
+use js_sys::{Array, Date, Float32Array, Function, Promise};
 use leptos::prelude::*;
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, File, HtmlElement};
 
 use super::courier::Courier;
@@ -99,6 +99,8 @@ pub struct Driver {
     running: Cell<Option<bool>>,
     /// The keys that the person chose in an earlier visit, as stored, until there are labels for them.
     pub(super) chosen_keys: RefCell<Option<String>>,
+    /// Who waits for the store to be read.
+    store_read: RefCell<Vec<Function>>,
     /// What the host page asked for in place of the configuration's target or threshold.
     chosen: Cell<Option<Chosen>>,
     /// Work of an earlier start must not act on a later one.
@@ -161,6 +163,7 @@ impl Driver {
                 abort: RefCell::new(abort),
                 running: Cell::new(None),
                 chosen_keys: RefCell::default(),
+                store_read: RefCell::default(),
                 chosen: Cell::new(None),
                 generation: Cell::new(0),
             }
@@ -210,6 +213,7 @@ impl Driver {
         self.store.take().iter().for_each(Store::leave);
         self.notices.borrow_mut().clear();
         self.reading.set(false);
+        self.tell_store_read();
     }
 
     /// The element looks as it did before a configuration gave it a theme.
@@ -247,6 +251,9 @@ impl Driver {
         let watch = restored.is_some();
         // And before what the page and the person have asked for meanwhile.
         restored.into_iter().for_each(|notice| self.notices.borrow_mut().push_front(notice));
+        if watch {
+            self.tell_store_read();
+        }
         let manifest = match &config.model {
             Some(at) => {
                 let manifest = model::manifest(&at.url, &signal).await;
@@ -270,6 +277,7 @@ impl Driver {
             return Ok(());
         }
         *self.session.borrow_mut() = Some(session);
+        self.tell_store_read();
         // The records speak of them.
         labels
             .into_iter()
@@ -353,7 +361,7 @@ impl Driver {
 
     /// Shows how far the start is, unless it has failed meanwhile.
     fn opened(&self, far: Opening) {
-        if !self.desk.opening.with_untracked(|now| matches!(now, Opening::Broken { .. })) {
+        if !self.is_broken() {
             set(self.desk.opening, far);
         }
     }
@@ -366,6 +374,7 @@ impl Driver {
             Broken::Items => "items",
         };
         self.desk.opening.set(Opening::Broken { what, problems });
+        self.tell_store_read();
         self.give_up_if_broken();
         events::dispatch(&self.host, "hitl-error", &json!({ "code": code, "message": message }));
     }
@@ -488,6 +497,11 @@ impl Driver {
         }
     }
 
+    /// As the page or the person said it last.
+    pub fn was_set_running(&self) -> Option<bool> {
+        self.running.get()
+    }
+
     fn is_running(&self) -> bool {
         self.running.get().unwrap_or_else(|| self.config.borrow().autostart)
     }
@@ -504,20 +518,24 @@ impl Driver {
     fn read_items(self: &Rc<Self>) {
         self.reading.set(true);
         let (url, items) = (self.config.borrow().items.url.clone(), self.given.borrow().items.clone());
+        let none = url.is_none() && (items.is_undefined() || items.is_null());
+        if !items.is_undefined() && !items.is_null() {
+            self.gather(items, None);
+        } else if let Some(url) = url {
+            let (driver, generation) = (self.clone(), self.generation.get());
+            spawn_local(async move {
+                let signal = driver.abort.borrow().signal();
+                let arrived = driver.arrivals(generation);
+                let ended = source::stream(&url, &driver.columns(), &signal, arrived).await;
+                driver.source_ended(generation, ended.err().map(|why| why.to_string()));
+            });
+        }
         // What came beside them in an earlier life of this element.
         let added = self.given.borrow().added.clone();
         added.iter().for_each(|items| self.take_in(items));
-        if !items.is_undefined() && !items.is_null() {
-            return self.gather(items, None);
+        if none {
+            self.notice(Notice::SourceEnded);
         }
-        let Some(url) = url else { return self.notice(Notice::SourceEnded) };
-        let (driver, generation) = (self.clone(), self.generation.get());
-        spawn_local(async move {
-            let signal = driver.abort.borrow().signal();
-            let arrived = driver.arrivals(generation);
-            let ended = source::stream(&url, &driver.columns(), &signal, arrived).await;
-            driver.source_ended(generation, ended.err().map(|why| why.to_string()));
-        });
     }
 
     /// Takes in items from a property.
@@ -577,7 +595,11 @@ impl Driver {
         }
         self.notice(Notice::SourceEnded);
         let Some(why) = failure else { return };
-        let any = self.session.borrow().as_ref().is_some_and(|session| session.progress().arrived > 0);
+        // Where others still come, or have come, this one is no reason to show nothing else.
+        let any = self.session.borrow().as_ref().is_some_and(|session| {
+            let progress = session.progress();
+            progress.arrived > 0 || progress.more_coming
+        });
         if any {
             let trouble = Trouble::ItemsBrokeOff(why.as_str().into());
             self.trouble(|trouble| matches!(trouble, Trouble::ItemsBrokeOff(_)), Some(trouble));
@@ -693,7 +715,7 @@ impl Driver {
                 if matches!(study, session::Study::Record(_)) {
                     self.figures_later();
                 }
-                self.study.tell(study);
+                self.tell_learner(study);
             }
             Command::Tell(milestone) => {
                 if milestone == Milestone::WorkersFailed {
@@ -864,7 +886,8 @@ impl Driver {
                 keys.grow(labels.len());
                 let text = self.desk.usual_keys.with_untracked(|usual| keys.to_text(usual, &labels));
                 self.desk.keys.set(keys);
-                if let Some((store, _)) = self.store() {
+                // Until there is a task they are nobody's keys, and those of earlier visits still count.
+                if let (Some((store, _)), true) = (self.store(), self.session.borrow().is_some()) {
                     spawn_local(async move {
                         let _ = store.set_setting("keys", &text).await;
                     });
@@ -876,13 +899,11 @@ impl Driver {
     /// Where no model looks at the pictures, what cannot be shown or is too large is found only here.
     fn seen(&self, size: Option<(u32, u32)>) {
         let limit = self.config.borrow().items.pixel_limit;
-        let online = web_sys::window().is_none_or(|window| window.navigator().on_line());
         match size {
             Some((width, height)) if u64::from(width) * u64::from(height) > limit => {
                 self.notice(Notice::Unseen(AsideReason::TooManyPixels { width, height, limit }));
             }
-            // Without a network they are all missing, and will be back with it.
-            None if online => self.notice(Notice::Unseen(AsideReason::NotShown)),
+            None => self.notice(Notice::Unseen(AsideReason::NotShown)),
             _ => {}
         }
     }
@@ -908,6 +929,32 @@ impl Driver {
             Download::Csv => (format!("{what}-{day}.csv"), "text/csv", export::csv(&records)),
             _ => (format!("{what}-{day}.jsonl"), "application/x-ndjson", export::json_lines(&records)),
         })
+    }
+
+    /// The same, once the store has been read.
+    ///
+    /// # Errors
+    /// It will not be, in words.
+    pub async fn file_once_read(&self, kind: Download) -> Result<(String, &'static str, String), String> {
+        if self.file(kind).is_none() && !self.is_broken() {
+            let read = Promise::new(&mut |resolve, _| self.store_read.borrow_mut().push(resolve));
+            drop(JsFuture::from(read).await);
+        }
+        self.file(kind).ok_or_else(|| match self.desk.opening.get_untracked() {
+            Opening::Broken { problems, .. } => problems.join("\n"),
+            _ => "the element was removed or began anew meanwhile: ask again".to_owned(),
+        })
+    }
+
+    fn is_broken(&self) -> bool {
+        self.desk.opening.with_untracked(|now| matches!(now, Opening::Broken { .. }))
+    }
+
+    /// Nobody has to wait any longer for what the store holds.
+    fn tell_store_read(&self) {
+        for resolve in self.store_read.take() {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
     }
 
     /// Counts as the host page reads them.

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use leptos::tachys::view::any_view::AnyViewState;
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 use web_sys::{AbortController, HtmlElement};
 
 use super::desk::{Download, Panel};
@@ -164,6 +165,12 @@ impl Mounted {
         self.driver.set_running(false);
     }
 
+    /// As `start`, `pause` or the person said it last; `undefined`: nobody has, and the configuration counts.
+    #[must_use]
+    pub fn running(&self) -> Option<bool> {
+        self.driver.was_set_running()
+    }
+
     /// Takes back the person's last step.
     pub fn undo(&self) {
         self.driver.notice(Notice::Undone);
@@ -187,21 +194,20 @@ impl Mounted {
         self.driver.authorize_changed();
     }
 
-    /// Every record as a Blob, saved as a file too if `save`.
+    /// Every record as a Blob, saved as a file too if `save`; once what earlier visits left has been read.
     ///
-    /// # Errors
-    /// What earlier visits left has not been read yet; or the browser refuses, for want of memory.
-    pub fn download(&self, csv: bool, save: bool) -> Result<JsValue, JsValue> {
-        let file = self.driver.file(if csv { Download::Csv } else { Download::JsonLines });
-        let (name, kind, text) = file.ok_or_else(|| {
-            js_sys::Error::new(
-                "download: what this browser keeps has not been read yet; ask again after hitl-ready",
-            )
-        })?;
-        if save {
-            download::save(&name, kind, &text);
-        }
-        download::blob(kind, &text).map(JsValue::from)
+    /// Rejects if it cannot be, or the browser refuses, for want of memory.
+    pub fn download(&self, csv: bool, save: bool) -> Promise {
+        let driver = self.driver.clone();
+        future_to_promise(async move {
+            let file = driver.file_once_read(if csv { Download::Csv } else { Download::JsonLines }).await;
+            let (name, kind, text) =
+                file.map_err(|why| js_sys::Error::new(&["download: ", &why].concat()))?;
+            if save {
+                download::save(&name, kind, &text);
+            }
+            download::blob(kind, &text).map(JsValue::from)
+        })
     }
 
     /// What was learned, as a Blob, saved as a file too if `save`: `"model"`, `"manifest"` or `"head"`.

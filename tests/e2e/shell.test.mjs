@@ -125,6 +125,71 @@ test("an empty text or undefined for the target means none, as for the threshold
   assert.deepEqual(said, [null, null, null, 0.9, words(95), words("much")]);
 });
 
+test("the configured target stands until the page gives it up, and comes back when the page says nothing of it", async () => {
+  const items = (await readFile(join(dist, "demo/data/fashion/items.jsonl"), "utf8")).split("\n").slice(0, 5);
+  server.route("/items.jsonl", items.join("\n"));
+  const labeler = await open({ labels: undefined, model: "/hitl/models/fashion-cnn/model.json", items: "/items.jsonl", policy: { target: 0.95 } });
+  await labeler.waitForPredictions(5);
+  const target = (value) => labeler.run((element, value) => void (element.target = value[0]), [value]);
+  const now = () => labeler.run((element) => element.target);
+  const before = await starts(labeler);
+  for (const nothing of [undefined, ""]) {
+    await target(nothing);
+    await settle(labeler);
+    assert.deepEqual([await now(), await starts(labeler)], [0.95, before]);
+  }
+  await target(null);
+  await until(async () => (await now()) === null, "given up");
+  await labeler.run((element) => void (element.target = undefined));
+  await until(async () => (await now()) === 0.95, "as configured");
+});
+
+test("an address takes the place of an array, and nothing takes the place of an address", async () => {
+  const labeler = await open();
+  server.route("/others.json", rows(2, "other"));
+  await labeler.run((element, items) => void (element.items = items), rows(3));
+  await arrived(labeler, 3);
+  await labeler.run((element) => void (element.items = "/others.json"));
+  await arrived(labeler, 2);
+  for (const nothing of ["", undefined]) {
+    await labeler.run((element, [nothing]) => void (element.items = nothing), [nothing]);
+    await until(async () => (await labeler.progress())?.arrived === 0, "no items");
+    assert.equal(await labeler.run((element) => element.getAttribute("items")), null);
+    await labeler.run((element) => void (element.items = "/others.json"));
+    await arrived(labeler, 2);
+  }
+  // What the host page wrote itself is its own.
+  await labeler.run((element) => element.setAttribute("items", "/others.json#own"));
+  await labeler.run((element) => void (element.items = null));
+  await arrived(labeler, 2);
+});
+
+test("what is set while the element is moved counts where it has come to", async () => {
+  const labeler = await open();
+  await labeler.run((element, items) => void (element.items = items), rows(3));
+  await arrived(labeler, 3);
+  await labeler.run((element, items) => {
+    const { parentNode } = element;
+    element.remove();
+    element.items = items;
+    parentNode.append(element);
+  }, rows(2, "other"));
+  await arrived(labeler, 2);
+});
+
+test("what the person has halted or set going stays so when the element starts anew", async () => {
+  server.route("/items.json", rows(2));
+  const labeler = await open({ items: "/items.json" });
+  await labeler.asked();
+  await labeler.run((element) => element.pause());
+  await labeler.part(".state .button").click();
+  await labeler.asked();
+  const before = await starts(labeler);
+  await logIn(labeler);
+  await until(async () => (await starts(labeler)) > before, "it has started anew");
+  await labeler.asked();
+});
+
 // ---------------------------------------------------------------- items that can be read once
 
 test("items that can be read once only are all there when the element has started anew", async () => {
@@ -203,6 +268,19 @@ test("a source that fails is told of at each start, with the items that came bef
   }
 });
 
+test("a source that fails beside others is told of, and keeps nobody from the others' items", async () => {
+  const labeler = await open();
+  await labeler.run((element, items) => void (element.items = items), rows(3));
+  await arrived(labeler, 3);
+  const broken = async () => (await labeler.heard("hitl-error")).filter(({ code }) => code === "items").length;
+  await labeler.run((element) => element.addItems((async function* () { throw new Error("out of film"); })()));
+  await until(async () => (await broken()) === 1, "it is told");
+  await logIn(labeler);
+  await until(async () => (await broken()) === 2, "it is told again");
+  await arrived(labeler, 3);
+  assert.equal((await labeler.asked()).item, "item-0", "the list's own come first");
+});
+
 test("what was added and dropped stays when the element starts anew, and goes with other items", async () => {
   const labeler = await open();
   await labeler.run((element, [items, added]) => {
@@ -261,6 +339,45 @@ test("what is asked of an element that is not in the page is refused in words, w
   await labeler.asked();
   await labeler.page.evaluate(() => element.remove());
   assert.match(await labeler.page.evaluate(() => element.flush().catch((why) => why.message)), /not in the page/);
+});
+
+test("a download that is asked for at once waits for what earlier visits left", async () => {
+  server.route("/items.json", rows(2));
+  const labeler = await open({ items: "/items.json" });
+  await labeler.asked();
+  await labeler.focus();
+  await labeler.answer("1");
+  await until(async () => (await labeler.progress()).unsaved === 0, "it is stored");
+  const lines = await labeler.run(async (element) => {
+    const again = document.createElement("hitl-labeler");
+    again.setAttribute("config", "/config.json");
+    element.replaceWith(again);
+    return (await (await again.download("jsonl", { save: false })).text()).split("\n").filter(Boolean).length;
+  });
+  assert.equal(lines, 1);
+});
+
+test("a field of the page that takes the focus after an answer keeps it, and what is typed there answers nothing", async () => {
+  server.route("/items.json", rows(6));
+  backend(server, "/records");
+  const labeler = await open({ items: "/items.json", delivery: { url: "/records" } });
+  await labeler.run((element) => {
+    const field = document.createElement("input");
+    document.body.append(field);
+    element.addEventListener("hitl-corrected", () => setTimeout(() => field.focus()));
+  });
+  await labeler.asked();
+  await labeler.focus();
+  for (let answers = 1; answers <= 3; answers++) {
+    await labeler.press("1");
+    await labeler.waitForDelivered(answers);
+    await settle(labeler);
+    assert.equal(await labeler.page.evaluate(() => document.activeElement.localName), "input");
+    await labeler.press("2");
+    await settle(labeler);
+    assert.equal((await labeler.progress()).answered, answers);
+    await labeler.focus();
+  }
 });
 
 test("an element that is removed before its Wasm came answers whoever waits", async () => {
