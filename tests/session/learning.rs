@@ -187,16 +187,22 @@ fn a_lesson_is_taken_over_to_its_end_before_the_next_one_comes() {
     assert_eq!(open.filter(|key| version(*key) != Some(1)).count(), 0, "what it said of each is known");
 }
 
+/// Two hundred items, of which the model may settle most after a few answers or checks.
+fn settled(rules: Rules) -> World {
+    let mut world = World::new(Rules { deliver_accepted: true, ..rules });
+    world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
+    if world.session.promise().is_some() {
+        check(&mut world, 30, |_| true);
+    } else {
+        world.press("cat").press("cat");
+    }
+    world
+}
+
 #[test]
 fn without_its_learner_the_model_settles_nothing_more() {
     for rules in [Rules { policy: accept_at(0.9), ..learning() }, target(0.9)] {
-        let mut world = World::new(Rules { deliver_accepted: true, ..rules });
-        world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
-        if world.session.promise().is_some() {
-            check(&mut world, 30, |_| true);
-        } else {
-            world.press("cat").press("cat");
-        }
+        let mut world = settled(rules);
         let accepted = world.accepted();
         assert!(accepted.len() > 50);
         world.loses_learner();
@@ -223,13 +229,7 @@ fn a_learner_that_never_came_up_leaves_the_model_to_earn_the_target_itself() {
 #[test]
 fn what_was_settled_stays_when_the_next_model_cannot_be_started() {
     for rules in [Rules { policy: accept_at(0.9), ..learning() }, target(0.9)] {
-        let mut world = World::new(Rules { deliver_accepted: true, ..rules });
-        world.arrive_all((0..200).map(|i| (format!("s{i}"), 0.96 - i as f32 / 2000.0)));
-        if world.session.promise().is_some() {
-            check(&mut world, 30, |_| true);
-        } else {
-            world.press("cat").press("cat");
-        }
+        let mut world = settled(rules);
         world.wait();
         let (accepted, current) = (world.accepted(), World::current(&world.server));
         assert!(accepted.len() > 50);
