@@ -43,8 +43,8 @@ const LOOK_AFTER_MS: u32 = 3_000;
 const FIGURES_EVERY_MS: u32 = 250;
 /// By then the item after the one that was answered has been painted.
 const PAINTED_MS: u32 = 60;
-/// How long the learner may be silent while it owes a word, twice: a device that slept has two such spans at once, and a
-/// learner that is well speaks between them.
+/// How often it is looked whether the learner has said anything, while it owes a word. One silent span alone may be a
+/// device that slept.
 const SILENCE_MS: u32 = 120_000;
 
 /// Rows that wait for the learner's word.
@@ -72,7 +72,7 @@ pub struct Study {
     fit_soon: RefCell<Option<Timeout>>,
     /// It is to say what it has learned.
     fitting: Cell<bool>,
-    /// Spans of silence so far.
+    /// Looks since its last word.
     silent: Cell<u32>,
     silence: RefCell<Option<Timeout>>,
     rules: RefCell<Option<StudyRules>>,
@@ -172,6 +172,11 @@ impl Study {
         }
     }
 
+    fn owes_a_word(&self) -> bool {
+        let up = self.learner.borrow().as_ref().is_some_and(|learner| learner.is_up());
+        up && (self.fitting.get() || !self.pending.borrow().is_empty())
+    }
+
     /// Whoever comes next owes nothing yet.
     fn forget_silence(&self) {
         self.fit_soon.take();
@@ -210,24 +215,25 @@ impl Driver {
 
     /// A learner that is silent for good keeps back what the workers read: it is given up then.
     fn watch_learner(&self) {
-        let study = &self.study;
-        let up = study.learner.borrow().as_ref().is_some_and(|learner| learner.is_up());
-        if !up || !study.fitting.get() && study.pending.borrow().is_empty() {
-            study.silent.set(0);
-            return drop(study.silence.take());
-        }
-        let mut silence = study.silence.borrow_mut();
+        let mut silence = self.study.silence.borrow_mut();
         if silence.is_some() {
             return;
         }
         let me = self.me();
         *silence = Some(Timeout::new(SILENCE_MS, move || {
             let Some(driver) = me.upgrade() else { return };
-            driver.study.silence.take();
-            if driver.study.silent.replace(driver.study.silent.get() + 1) > 0 {
-                driver.learner_lost("it has not said a word for minutes");
+            let study = &driver.study;
+            study.silence.take();
+            if !study.owes_a_word() {
+                return study.silent.set(0);
             }
-            driver.watch_learner();
+            study.silent.set(study.silent.get() + 1);
+            // The first look came some time after its last word: so many spans are at least one less.
+            if study.silent.get() > 2 {
+                driver.learner_lost("it has not said a word for minutes");
+            } else {
+                driver.watch_learner();
+            }
         }));
     }
 
@@ -305,7 +311,6 @@ impl Driver {
 
     fn learner_said(&self, said: &Said) {
         self.study.silent.set(0);
-        self.study.silence.take();
         match said {
             Said::Taken(number, predictions) => {
                 let pending = self.study.pending.borrow_mut().remove(*number);
@@ -322,7 +327,6 @@ impl Driver {
             Said::Evaluated(figures, charts) => self.evaluated(figures, charts),
             Said::Lost(why) => self.learner_lost(why),
         }
-        self.watch_learner();
     }
 
     // ---- figures -------------------------------------------------------------------------------
